@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from burnish.core.catalog import stages
+from burnish.core.catalog import needs_torch, stages
 from burnish.core.memory import available_memory
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs import forkserver
@@ -78,7 +78,7 @@ def _forked_workers():
 
     def server_for(self, step):
         environment = worker_environment()
-        if step.step.stage.extra in execution._WITH_TORCH:
+        if needs_torch(step.step.stage):
             return with_torch.of(environment)
         surroundings = repr(forkserver._inherited(environment))
         met[surroundings] += 1

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from burnish.core import catalog
 from burnish.core.catalog import stages
 from burnish.jobs.worker import extra_with
-from burnish.studio.executing import execution
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -149,7 +149,7 @@ def test_the_extra_of_a_stage_provides_what_importing_it_needs(row):
 
 def test_a_step_that_imports_torch_is_forked_where_torch_is_imported():
     """Else it imports torch itself, four to seven seconds of a core, beside a server that has."""
-    assert {row.extra for row in stages().values() if "torch" in provided(row.extra)} == set(execution._WITH_TORCH)
+    assert {row.extra for row in stages().values() if "torch" in provided(row.extra)} == set(catalog._WITH_TORCH)
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

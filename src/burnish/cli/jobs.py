@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from burnish.cli.command import Command, Commands
-from burnish.cli.recipes import Files, Force, From, Only, Set
+from burnish.cli.recipes import Files, Force, From, On, Only, Set
 from burnish.cli.render import Output, duration, plain
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def submit(
     priority: Annotated[int, typer.Option(help="Steps of a higher priority start first.")] = 0,
     retries: Annotated[int, typer.Option(min=0, help="Retries after an error that may pass.")] = 2,
     time_limit: Annotated[float | None, typer.Option(min=1, help="Seconds that a step may run.")] = None,
+    on: On = None,
     database: Url = None,
 ) -> None:
     """Queue the steps of a recipe for `burnish worker`."""
@@ -46,7 +47,7 @@ def submit(
         start=start,
         force=force or (),
         only=only or (),
-        options=Options(priority=priority, retries=retries, time_limit=time_limit),
+        options=Options(priority=priority, retries=retries, time_limit=time_limit, on=on),
         database=database,
     )
     if output.json:

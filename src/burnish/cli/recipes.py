@@ -37,6 +37,10 @@ Only = Annotated[
     typer.Option("--only", help="Run only this step and its inputs; repeatable.", autocompletion=completion.steps),
 ]
 
+On = Annotated[
+    str | None, typer.Option("--on", help="Run the steps on a Ray cluster: ray://host:10001, http://host:8265.")
+]
+
 
 def run(
     ctx: typer.Context,
@@ -45,12 +49,13 @@ def run(
     start: From = None,
     force: Force = None,
     only: Only = None,
+    on: On = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, run nothing.")] = False,
 ) -> None:
     """Run a recipe; reuse finished steps, resume stopped ones."""
     if dry_run:
         return plan(ctx, files, set, start, force, only)
-    _run(ctx.obj, files, set, start, force, only)
+    _run(ctx.obj, files, set, start, force, only, on)
     return None
 
 
@@ -239,6 +244,7 @@ def _run(
     start: str | None,
     force: list[str] | None,
     only: list[str] | None,
+    on: str | None,
 ) -> None:
     from burnish.cli.progress import TerminalWatcher
     from burnish.studio.running import run as do
@@ -252,6 +258,7 @@ def _run(
         force=force or (),
         only=only or (),
         watcher=watcher,
+        on=on,
     )
     if watcher is None:
         return output.print_json(result.as_dict())

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from burnish.specs.base import Spec
 
 
+_WITH_TORCH = ("train", "evals", "ship", "quantize", "serve")
+"""The extras of stages that import torch."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stage: `spec` and `run` are `module:name`, `produces` is the kind of its artifact, `extra` its pip extra.
@@ -374,3 +378,8 @@ def restore_checkpoints() -> Any:
 def _resolve(address: str) -> Any:
     module, _, name = address.partition(":")
     return getattr(import_module(module), name)
+
+
+def needs_torch(stage: Stage) -> bool:
+    """Whether a stage imports torch, and so may use a GPU."""
+    return stage.extra in _WITH_TORCH

@@ -23,6 +23,10 @@ TRANSITIONS: Mapping[JobState, tuple[JobState, ...]] = {
 ENDED: tuple[EndState, ...] = ("succeeded", "failed", "cancelled")
 
 
+LOCAL = "local"
+"""The launcher on the machine of the worker."""
+
+
 @dataclass(frozen=True)
 class NewJob:
     """One step of a submitted run, to be added to the queue."""
@@ -41,7 +45,8 @@ class NewJob:
     max_attempts: int = 1
     time_limit: float | None = None
     """Seconds of one attempt."""
-    launcher: str = "local"
+    launcher: str = LOCAL
+    """`local`, or the address of a cluster."""
     state: JobState = "queued"
     """Another one where the queue is rebuilt: the state in which the step ended."""
     reason: str = ""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from burnish.core.catalog import Stage
+from burnish.core.catalog import needs_torch
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError, RunError, error_from_dict
 from burnish.core.events import Note
@@ -31,8 +31,6 @@ from burnish.studio.registry.versions import Say, register_artifact
 
 _POLL_SECONDS, _WAIT_SECONDS = 0.05, 0.2
 _CLOSED_OUTPUT = (errno.EPIPE, errno.EIO, errno.EBADF)
-_WITH_TORCH = ("train", "evals", "ship", "quantize", "serve")
-"""The extras of stages that import torch."""
 
 
 def error_of(run: Run) -> BurnishError:
@@ -41,11 +39,6 @@ def error_of(run: Run) -> BurnishError:
     if record is None:
         return RunError("run.failed", f"run {run.name} ended without an artifact", f"see {run.log}")
     return error_from_dict(record)
-
-
-def needs_torch(stage: Stage) -> bool:
-    """Whether a stage imports torch, and so may use a GPU."""
-    return stage.extra in _WITH_TORCH
 
 
 class Execution:

@@ -10,7 +10,9 @@ from burnish.core.naming import nearest
 from burnish.core.processes import usable_cores
 from burnish.core.runs.submitted import SubmittedRun
 from burnish.core.runs.workspace import Workspace
-from burnish.jobs.queue.job import ENDED, TRANSITIONS, Job, JobState, Slot
+from burnish.jobs.launchers.choice import launcher_at
+from burnish.jobs.launchers.protocol import Launcher
+from burnish.jobs.queue.job import ENDED, LOCAL, TRANSITIONS, Job, JobState, Slot
 from burnish.jobs.queue.queue import Queue
 from burnish.studio.executing.stopping import request_stop
 from burnish.studio.queueing.opening import opened
@@ -116,9 +118,19 @@ def work(
     kinds: dict[Slot, int] = {"cpu": slots or max(1, usable_cores() // 4), **({"gpu": gpus} if gpus else {})}
     with opened(workspace, database) as (place, queue):
         requeue_lost(place, queue, say)
-        worker = QueueWorker(place, queue, kinds, launcher_of=lambda _: None, say=say)
+        worker = QueueWorker(
+            place,
+            queue,
+            kinds,
+            launcher_of=lambda job: launcher_at(None if job.launcher == LOCAL else job.launcher),
+            say=say,
+        )
         with stopped_by_signals(worker):
             worker.run(until_idle=until_idle)
+
+
+def _launcher_of(job: Job) -> Launcher | None:
+    return launcher_at(None if job.launcher == LOCAL else job.launcher)
 
 
 def requeue_lost(place: Workspace, queue: Queue, say: Callable[[str], None]) -> int:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from burnish.core.catalog import stage
+from burnish.core.catalog import needs_torch, stage
 from burnish.core.plan import Plan, make_plan
 from burnish.core.runs.submitted import Options, SubmittedRun
 from burnish.core.runs.workspace import Workspace
-from burnish.jobs.queue.job import Job, NewJob
-from burnish.studio.executing.execution import Execution, needs_torch
+from burnish.jobs.launchers.choice import parsed
+from burnish.jobs.queue.job import LOCAL, Job, NewJob
+from burnish.studio.executing.execution import Execution
 from burnish.studio.executing.results import SilentWatcher
 from burnish.studio.executing.stopping import StopRequests, interruptible_planning
 from burnish.studio.planning import RecipeLike, as_recipe, stage_recipe
@@ -76,6 +77,9 @@ def submit_stage(
 
 def queue_plan(plan: Plan, place: Workspace, options: Options | None = None, database: str | None = None) -> Submission:
     """Record a plan as a submitted run, and queue its steps."""
+    options = options or Options()
+    if options.on is not None:
+        parsed(options.on)
     name = plan.recipe.name
     with opened(place.root, database) as (place, queue):
         number = place.claim_number(name)
@@ -83,7 +87,7 @@ def queue_plan(plan: Plan, place: Workspace, options: Options | None = None, dat
         folder = execution.record()
         submitted = SubmittedRun(place, name, number)
         try:
-            submitted.write(plan.recipe.as_dict(), recorded(plan, execution.jobs()), options or Options())
+            submitted.write(plan.recipe.as_dict(), recorded(plan, execution.jobs()), options)
             jobs = queue.add(new_jobs(place, name, number))
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -106,7 +110,7 @@ def new_jobs(place: Workspace, recipe: str, number: int) -> list[NewJob]:
             priority=options.priority,
             max_attempts=1 + options.retries,
             time_limit=options.time_limit,
-            launcher=options.on or "local",
+            launcher=options.on or LOCAL,
         )
         for step, needs in submitted.needs.items()
     ]
