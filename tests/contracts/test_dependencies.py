@@ -18,7 +18,13 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
 CONTROL_PLANE = ("specs", "core", "jobs", "studio", "cli")
-WITH_DATABASE = ("burnish.jobs.database", "burnish.jobs.index.index", "burnish.jobs.queue", "burnish.studio.queueing")
+WITH_DATABASE = (
+    "burnish.jobs.database",
+    "burnish.jobs.index.index",
+    "burnish.jobs.queue",
+    "burnish.studio.queueing",
+    "burnish.studio.finetuning",
+)
 """Rooms of the control plane that functions of others import, where a database is used."""
 
 NOT_IMPORTED = {
