@@ -9,17 +9,12 @@ import pytest
 import burnish
 
 HELLO = [{"role": "user", "content": "Hello"}]
-POCKET = "builtin:pocket"
+POCKET, ADAPTER = "builtin:pocket", "sft.sft@1"
 
 
 @pytest.fixture(scope="module")
-def adapter(studio):
-    """An adapter of the embedded model, made on the spot."""
-    rows = [{"messages": [*HELLO, {"role": "assistant", "content": f"Number {number}!"}]} for number in range(8)]
-    (studio.folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    settings = {"base": POCKET, "data": "file:rows.jsonl", "max_steps": 8, "learning_rate": 0.01}
-    burnish.run_stage("sft", workspace=studio.folder, **settings)
-    return "sft.sft@1"
+def studio(models_studio):
+    return models_studio
 
 
 def asked(studio, status=200, stop_after=None, **body):
@@ -50,16 +45,16 @@ def by_model(events):
     return texts, ends
 
 
-def test_a_model_and_its_adapter_answer_side_by_side_and_a_warm_answer_is_quick(studio, adapter):
+def test_a_model_and_its_adapter_answer_side_by_side_and_a_warm_answer_is_quick(studio):
     drawn = {"messages": HELLO, "params": {"max_tokens": 24, "temperature": 0}, "seed": 7}
-    first = asked(studio, models=[POCKET, adapter], **drawn)
+    first = asked(studio, models=[POCKET, ADAPTER], **drawn)
     texts, ends = by_model(first)
-    assert [ends[model]["event"] for model in (POCKET, adapter)] == ["done", "done"], ends
+    assert [ends[model]["event"] for model in (POCKET, ADAPTER)] == ["done", "done"], ends
     assert texts == {model: end["answer"] for model, end in ends.items()}
     assert all(texts.values())
-    assert texts[POCKET] != texts[adapter]
+    assert texts[POCKET] != texts[ADAPTER]
     assert any(event["event"] == "loading" and "GGUF" in event["text"] for event in first)
-    again = asked(studio, models=[adapter, POCKET], **drawn)
+    again = asked(studio, models=[ADAPTER, POCKET], **drawn)
     assert by_model(again)[0] == texts
     assert min(event["at"] for event in again) < 0.3
     [process] = studio.page.get("/api/v1/generate/models").json()

@@ -1,6 +1,7 @@
 """All routers: those under /api/v1 and those at the root."""
 
 from burnish.server.routes import (
+    artifacts,
     datasets,
     generate,
     health,
@@ -8,6 +9,7 @@ from burnish.server.routes import (
     machine,
     plans,
     recipes,
+    registry,
     session,
     settings,
     short,
@@ -31,6 +33,9 @@ ROUTERS: tuple[Router, ...] = (
     datasets.router,
     settings.router,
     generate.router,
+    artifacts.router,
+    registry.models,
+    registry.adapters,
 )
 """Under /api/v1."""
 AT_ROOT: tuple[Router, ...] = (health.router, files.router, fine_tuning.router, short.router)

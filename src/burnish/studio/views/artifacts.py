@@ -1,0 +1,158 @@
+"""What the steps of a workspace have made: artifacts with their sizes, hashes, licences and certificates."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from burnish.core.errors import AskError, BurnishError
+from burnish.core.registry.licences import UNKNOWN, consequences, licence_of, licences_of
+from burnish.core.registry.registry import Registry
+from burnish.core.runs.artifact import Artifact, summary
+from burnish.core.runs.run import Run
+from burnish.core.runs.workspace import Workspace
+
+EXPORTED = ("gguf", "gguf-adapter")
+EXPORTING = ("export", "gguf", "quantize", "merge")
+_rows: dict[Path, tuple[int, dict[str, Any]]] = {}
+"""The row of each artifact, with the time at which its record was written: records do not change."""
+
+
+def artifacts(
+    *,
+    kinds: Collection[str] = (),
+    stages: Collection[str] = (),
+    certified: bool = False,
+    after: str | None = None,
+    limit: int = 200,
+    workspace: Path | str | None = None,
+) -> dict[str, Any]:
+    """Artifacts of these kinds or stages, the newest first; with `certified` those that have a certificate.
+
+    `artifacts` are at most `limit` rows, those behind the one of the run `after`; `next` names the last if there are
+    more. `damaged` are runs whose records cannot be read. Errors: AskError `ask.bad-reference` for an unknown `after`.
+    """
+    place = Workspace.find(workspace)
+    registered, rows, damaged = _registered(place), list[dict[str, Any]](), list[str]()
+    for run in place.all_runs():
+        try:
+            row = _row(run, place)
+        except BurnishError:
+            damaged.append(run.name)
+            continue
+        is_asked = not (kinds or stages) or (row and (row["kind"] in kinds or row["stage"] in stages))
+        if row and is_asked and (row["certificate"] is not None or not certified):
+            rows.append({**row, "registered": registered.get(row["run"], [])})
+    if after is not None:
+        names = [row["run"] for row in rows]
+        if after not in names:
+            raise AskError("ask.bad-reference", "there is no such artifact to continue after", "start from the first")
+        rows = rows[names.index(after) + 1 :]
+    return {
+        "artifacts": rows[:limit],
+        "next": rows[limit - 1]["run"] if len(rows) > limit else None,
+        "damaged": damaged,
+    }
+
+
+def artifact(name: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
+    """One artifact, by its run `recipe/number/step`, or the one that this run reuses: its files with hashes, inputs,
+    settings, licences and certificate.
+
+    Its files are compared with their record by size and time: `damage` says how they differ. Errors: AskError
+    `ask.no-such-run`; RunError `run.broken-record`.
+    """
+    place = Workspace.find(workspace)
+    [run] = place.find_runs(name)
+    row, made = _row(run, place), run.artifact()
+    if row is None or made is None:
+        raise AskError("ask.no-such-run", f"{name} has made no artifact", f"its state is {run.state}")
+    value = made.as_input(run.reference)
+    damage = made.damage(place.hashes())
+    licences = licences_of(value)
+    return {
+        **row,
+        "registered": _registered(place).get(run.name, []),
+        "path": str(made.path),
+        "fingerprint": made.fingerprint,
+        "digest": value.digest,
+        "manifest": [
+            {"name": file, "size": about["size"], "sha256": about["sha256"]}
+            for file, about in sorted((made.files or {}).items())
+        ],
+        "inputs": {
+            field: {"ref": one.ref, "kind": one.kind, "fingerprint": one.fingerprint}
+            for field, one in made.inputs.items()
+        },
+        "settings": dict(made.spec),
+        "licences": licences,
+        "terms": consequences(licences),
+        "provenance": dict(made.provenance),
+        "damage": summary(damage, most=20) if damage else "",
+    }
+
+
+def certificates(*, workspace: Path | str | None = None) -> dict[str, Any]:
+    """The certificates of all artifacts that have one, the newest first: whether each holds, and its checks."""
+    found = artifacts(certified=True, limit=1_000_000, workspace=workspace)
+    shown = ("run", "ref", "kind", "stage", "created", "registered")
+    return {
+        "certificates": [{**{key: row[key] for key in shown}, **row["certificate"]} for row in found["artifacts"]],
+        "damaged": found["damaged"],
+    }
+
+
+def _row(run: Run, place: Workspace) -> dict[str, Any] | None:
+    """What a list shows of the artifact of a run; None if it has none."""
+    path = run.folder / "artifact.json"
+    try:
+        written = path.stat().st_mtime_ns
+    except OSError:
+        return None
+    kept = _rows.get(path)
+    if kept is not None and kept[0] == written:
+        return kept[1]
+    made = Artifact.of(run.folder, place.root)
+    record = run.record
+    files: Mapping[str, Mapping[str, Any]] = made.files or {}
+    row = {
+        "run": run.name,
+        "ref": run.reference,
+        "kind": made.kind,
+        "stage": record["stage"],
+        "created": record["created"],
+        "bytes": sum(int(file["size"]) for file in files.values()),
+        "files": len(files),
+        "base": base.ref if (base := made.as_input(run.reference).base) is not None else None,
+        "licence": licence_of(made.path)[0] if made.path.is_dir() else UNKNOWN,
+        "measures": dict(made.measures),
+        "certificate": _certificate(made),
+    }
+    _rows[path] = (written, row)
+    return row
+
+
+def _certificate(made: Artifact) -> dict[str, Any] | None:
+    found = made.certificate
+    if found is None:
+        return None
+    checks: Sequence[Mapping[str, Any]] = found.get("checks", ())
+    return {
+        "change": found.get("change", ""),
+        "parent": found.get("parent", {}).get("ref", ""),
+        "child": found.get("child", {}).get("ref", ""),
+        "holds": bool(found.get("holds")),
+        "checks": [{key: str(check.get(key, "")) for key in ("name", "verdict", "found", "limit")} for check in checks],
+        "rows": found.get("rows", 0),
+        "tokens": found.get("tokens", 0),
+        "burnish": found.get("burnish", ""),
+    }
+
+
+def _registered(place: Workspace) -> dict[str, list[str]]:
+    """The versions of the registry by the run that made them."""
+    found: dict[str, list[str]] = {}
+    for entry in Registry(place).entries()[0]:
+        for version in entry.live.values():
+            if (made := version.record["artifact"]["run"]) is not None:
+                found.setdefault(made, []).append(version.ref)
+    return found
