@@ -15,7 +15,7 @@ import pytest
 import burnish
 from burnish.core.errors import BurnishError
 from burnish.data.paging import index as paging
-from burnish.studio.datasets import dataset, delete, edit_row, preview, quarantine, rows, upload
+from burnish.studio.datasets import dataset, datasets, delete, edit_row, preview, quarantine, rows, upload
 from burnish.studio.datasets.reading import _VIEWING
 from burnish.studio.kept_workrooms import KeptWorkroom
 
@@ -272,6 +272,8 @@ def test_a_prepared_dataset_has_pages_a_preview_and_a_quarantine(workspace):
         workspace=workspace.root,
     )
     root = {"workspace": workspace.root}
+    listed = {row["name"]: row for row in datasets(**root)["datasets"]}
+    assert (listed["made.data@1"]["rows"], listed["made.data@1"]["stats"]["read"]) == (40, 42)
     found = dataset("made.data@1", **root)
     assert found["layout"]["format"] == "prepared"
     assert found["splits"] == {

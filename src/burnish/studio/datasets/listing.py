@@ -1,17 +1,18 @@
 """The datasets of a workspace: uploads, files below `data/`, and artifacts that hold rows."""
 
+import json
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from burnish.core.errors import BurnishError
 from burnish.core.files import read_json
 from burnish.core.runs.workspace import Workspace
+from burnish.jobs.index.entry import StepEntry, entry_of
 from burnish.studio.datasets.names import KINDS, Dataset, find, uploaded
 from burnish.studio.datasets.records import upload_record, with_hash
+from burnish.studio.listing.snapshots import steps_of
 
 _MOST_FILES = 2_000
 _COUNTS = ("read", "kept", "quarantined", "dropped", "splits", "tokens", "learned", "kinds")
@@ -24,7 +25,7 @@ def datasets(*, workspace: Path | str | None = None) -> dict[str, Any]:
     uploads = [summary(find(name, place), place) for name in uploaded(place)]
     names, left_out = _files(place)
     files = [summary(find(name, place), place) for name in names]
-    artifacts = [summary(found, place) for found in _artifacts(place)]
+    artifacts = [_of_step(entry, place) for entry in steps_of(place) if entry.kind in KINDS]
     listed = [sorted(part, key=_newest_first) for part in (uploads, files, artifacts)]
     return {"datasets": [row for part in listed for row in part], "not_listed": left_out}
 
@@ -45,10 +46,20 @@ def summary(found: Dataset, place: Workspace, *, hashed: bool = False) -> dict[s
     if found.run is None:
         status = found.path.stat()
         return {**row, "bytes": status.st_size if found.path.is_file() else None, "created": status.st_mtime}
-    artifact = found.artifact
-    measures = dict(artifact.measures) if artifact is not None else {}
-    made = {"run": found.run.name, "stage": found.run.record["stage"], "created": found.run.record["created"]}
-    return {**row, **made, "rows": measures.get("rows"), "stats": _counts(found.path)}
+    return {**row, **_made(entry_of(found.run), found.path)}
+
+
+def _of_step(entry: StepEntry, place: Workspace) -> dict[str, Any]:
+    """An artifact, from what the list of runs knows of it."""
+    run = place.run(entry.recipe, entry.number, entry.step)
+    row = {"name": run.reference, "origin": "artifact", "ref": run.reference, "kind": entry.kind, "editable": False}
+    return {**row, **_made(entry, run.out)}
+
+
+def _made(entry: StepEntry, folder: Path) -> dict[str, Any]:
+    measures: dict[str, Any] = json.loads(entry.measures)
+    made = {"run": entry.run, "stage": entry.stage, "created": entry.created}
+    return {**made, "rows": measures.get("rows"), "stats": _counts(folder)}
 
 
 def _counts(folder: Path) -> dict[str, Any]:
@@ -74,14 +85,6 @@ def _files(place: Workspace) -> tuple[list[str], int]:
             else:
                 left_out += 1
     return names, left_out
-
-
-def _artifacts(place: Workspace) -> Iterator[Dataset]:
-    for run in place.all_runs():
-        with suppress(BurnishError):  # a damaged run: `burnish runs list` reports it
-            artifact = run.artifact()
-            if artifact is not None and artifact.kind in KINDS:
-                yield Dataset(run.reference, "artifact", run.reference, artifact.path, artifact.kind, run)
 
 
 def _newest_first(row: dict[str, Any]) -> tuple[float, str]:
