@@ -1,0 +1,186 @@
+"""Pages of runs and of steps: filters, orders, cursors, and the state of a whole run."""
+
+import shutil
+
+import pytest
+from filelock import FileLock
+
+from burnish.core.errors import AskError
+from burnish.studio.listing.pages import runs_page, steps_page
+
+
+@pytest.fixture
+def steps(written):
+    """30 runs of two recipes with a step that succeeded and one of another state; names and times in other orders."""
+    for number in range(1, 31):
+        recipe, state = ("b", "failed") if number % 3 else ("a", "succeeded")
+        written.step(f"{recipe}/{number}/make", created=100.0 - number, measures={"n": number}, stage="prepare")
+        written.step(f"{recipe}/{number}/tune", state, created=100.0 - number, reason=f"Disk {number} is full")
+        steps = {step: f"{recipe}/{number}/{step}" for step in ("make", "tune")}
+        written.plan(f"{recipe}/{number}", steps, created=100.0 - number)
+    return written
+
+
+def pages(page, place, **options):
+    """All items, page by page."""
+    found = page(workspace=place.root, **options)
+    items = [*found.items]
+    while found.next:
+        found = page(workspace=place.root, cursor=found.next, **options)
+        assert found.items
+        items += found.items
+    assert len(items) == found.total
+    return items
+
+
+@pytest.mark.parametrize("limit", [1, 7, 60, 1000])
+@pytest.mark.parametrize(("order", "first"), [("newest", "b/1"), ("oldest", "a/30"), ("name", "a/3")])
+def test_pages_hold_every_item_once_in_the_order(steps, limit, order, first):
+    for page, step, count in ((steps_page, "/make", 60), (runs_page, "", 30)):
+        items = pages(page, steps.place, limit=limit, order=order)
+        names = [item["run"] for item in items]
+        assert (names[0], len(set(names))) == (first + step, count)
+        keys = [(item["run"].split("/")[0], int(item["run"].split("/")[1])) for item in items]
+        times = [item["created"] for item in items]
+        assert keys == sorted(keys) if order == "name" else times == sorted(times, reverse=order == "newest")
+
+
+def test_a_page_goes_on_behind_the_last_item_whatever_was_added_or_removed(steps):
+    first = steps_page(limit=10, workspace=steps.place.root)
+    steps.step("c/1/make", created=500.0)
+    shutil.rmtree(steps.place.runs / first.items[-1]["run"])
+    second = steps_page(limit=10, cursor=first.next, workspace=steps.place.root)
+    assert (first.items[-1]["run"], second.items[0]["run"]) == ("b/5/tune", "a/6/make")
+    assert not {item["run"] for item in first.items} & {item["run"] for item in second.items}
+    assert second.total == 60
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        ({"recipe": "a"}, 20),
+        ({"recipe": "none"}, 0),
+        ({"stage": "prepare"}, 30),
+        ({"state": "failed"}, 20),
+        ({"state": "succeeded", "stage": "sft"}, 10),
+        ({"text": "DISK full"}, 30),
+        ({"text": "disk 17"}, 1),
+        ({"text": "b/17 make"}, 1),
+        ({"text": "adapter"}, 30),
+        ({"text": "nowhere"}, 0),
+    ],
+)
+def test_steps_are_filtered(steps, options, count):
+    page = steps_page(limit=1000, workspace=steps.place.root, **options)
+    assert (page.total, len(page.items)) == (count, count)
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        ({"recipe": "a"}, 10),
+        ({"stage": "sft"}, 30),
+        ({"stage": "dpo"}, 0),
+        ({"state": "failed"}, 20),
+        ({"state": "succeeded"}, 10),
+        ({"text": "disk 17 make"}, 1),
+    ],
+)
+def test_runs_are_filtered(steps, options, count):
+    page = runs_page(limit=1000, workspace=steps.place.root, **options)
+    assert (page.total, len(page.items)) == (count, count)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"limit": 0}, "a page of 0 items"),
+        ({"limit": 5_000}, "a page of 5000 items"),
+        ({"order": "upwards"}, "there is no order 'upwards'"),
+        ({"cursor": "x"}, "the cursor is not one of this list"),
+        ({"cursor": "é"}, "the cursor is not one of this list"),
+        ({"cursor": "WzEsMl0="}, "the cursor is not one of this list"),
+    ],
+)
+def test_what_no_page_can_be_is_named(steps, options, problem):
+    for page in (steps_page, runs_page):
+        with pytest.raises(AskError, match=problem) as caught:
+            page(workspace=steps.place.root, **options)
+        assert caught.value.code == "ask.wrong-value"
+    other = steps_page(limit=1, order="name", workspace=steps.place.root).next
+    with pytest.raises(AskError, match="the cursor is not one of this list"):
+        steps_page(cursor=other, workspace=steps.place.root)
+
+
+def test_a_listing_may_be_a_moment_old_where_that_is_allowed(steps):
+    place = steps.place
+    assert steps_page(workspace=place.root).total == 60
+    steps.step("c/1/make")
+    assert steps_page(workspace=place.root, max_age=3_600).total == 60
+    assert steps_page(workspace=place.root).total == 61
+
+
+def states(place, name):
+    (item,) = [item for item in runs_page(workspace=place.root).items if item["run"] == name]
+    return item["state"], [step["state"] for step in item["steps"]]
+
+
+def test_a_run_shows_the_steps_of_its_plan_wherever_they_lie(written):
+    written.step("r/1/make", created=1.0, measures={"n": 1})
+    written.step("r/1/tune", "interrupted", created=2.0, started=2.0, ended=5.0)
+    written.plan("r/1", {"make": "r/1/make", "tune": "r/1/tune", "measure": "r/1/measure"}, created=1.0)
+    assert states(written.place, "r/1") == ("interrupted", ["succeeded", "interrupted", "planned"])
+    (item,) = runs_page(workspace=written.place.root).items
+    assert (item["recipe"], item["number"], item["seconds"]) == ("r", 1, 4.0)
+    assert item["steps"][0] | {"metrics": {"n": 1}, "step": "make", "action": "run"} == item["steps"][0]
+    written.plan("r/2", {"make": "r/1/make", "tune": "r/1/tune"}, created=6.0, action="resume")
+    written.step("r/1/tune", "running", created=2.0, started=7.0)
+    with FileLock(written.place.runs / "r/1/tune/run.lock"):
+        assert states(written.place, "r/2") == ("running", ["succeeded", "running"])
+    written.step("r/1/tune", created=2.0, started=7.0, ended=9.0, measures={})
+    assert states(written.place, "r/2") == ("succeeded", ["succeeded", "succeeded"])
+
+
+def test_a_run_between_two_steps_is_running(written):
+    written.step("r/1/make")
+    written.plan("r/1", {"make": "r/1/make", "tune": "r/1/tune"})
+    lock = written.place.lock_of("r", 1)
+    with lock:
+        assert states(written.place, "r/1") == ("running", ["succeeded", "planned"])
+    assert states(written.place, "r/1") == ("interrupted", ["succeeded", "planned"])
+    shutil.rmtree(written.place.runs / "r/1/make")
+    with lock:
+        assert states(written.place, "r/1") == ("queued", ["planned", "planned"])
+
+
+def test_steps_that_were_removed_are_said_to_be(written):
+    written.step("r/1/tune")
+    written.plan("r/1", {"make": "r/1/make", "tune": "r/1/tune"})
+    assert states(written.place, "r/1") == ("succeeded", ["removed", "succeeded"])
+    written.plan("r/2", {"make": "r/1/make"}, action="reuse")
+    assert states(written.place, "r/2") == ("removed", ["removed"])
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"recipe": "r", "steps": [{"step": 1, "folder": "x"}]}'])
+def test_a_run_with_a_damaged_plan_is_listed_as_such(written, content):
+    path = written.file("r/1/plan.json", content)
+    (item,) = runs_page(workspace=written.place.root).items
+    assert (item["state"], item["steps"]) == ("damaged", [])
+    assert str(path) in item["reason"]
+    written.plan("r/1", {"make": "r/1/make"}, created="yesterday")
+    (item,) = runs_page(workspace=written.place.root).items
+    assert (item["state"], item["created"]) == ("interrupted", None)
+    shutil.rmtree(written.place.runs / "r")
+    assert runs_page(workspace=written.place.root).items == []
+
+
+def test_runs_come_from_the_database_in_the_next_process(steps, database, monkeypatch):
+    from burnish.jobs.index import folders
+    from burnish.studio.listing import snapshots
+
+    before = runs_page(workspace=steps.place.root)
+    snapshots.forget()
+    read = []
+    monkeypatch.setattr(folders, "read_run", lambda *names: read.append(names))
+    assert runs_page(workspace=steps.place.root) == before
+    assert read == []
