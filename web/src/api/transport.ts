@@ -10,6 +10,9 @@ export function setCsrf(token: string): void {
   csrf = token;
 }
 
+/** That token, for a request that fetch cannot make. */
+export const csrfToken = (): string => csrf;
+
 export async function guarded(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
   const request = new Request(input, init);
   if (!SAFE.has(request.method) && csrf) request.headers.set("X-CSRF-Token", csrf);

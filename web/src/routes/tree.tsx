@@ -9,6 +9,15 @@ import { Broken, NotFound } from "./failures";
 
 const text = (value: unknown): string | undefined => (typeof value === "string" && value ? value : undefined);
 
+/** Where a new run begins, and what takes the place of its data and its model. */
+export interface NewSearch {
+  recipe?: string;
+  stage?: string;
+  from?: string;
+  source?: string;
+  base?: string;
+}
+
 const root = createRootRoute({ notFoundComponent: NotFound, errorComponent: Broken });
 
 const login = createRoute({
@@ -38,6 +47,13 @@ const home = createRoute({ getParentRoute: under, path: "/", component: lazyRout
 const fresh = createRoute({
   getParentRoute: under,
   path: "/new",
+  validateSearch: (search: Record<string, unknown>): NewSearch => ({
+    recipe: text(search.recipe),
+    stage: text(search.stage),
+    from: text(search.from),
+    source: text(search.source),
+    base: text(search.base),
+  }),
   component: lazyRouteComponent(() => import("./new")),
 });
 const runs = createRoute({

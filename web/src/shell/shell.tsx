@@ -5,6 +5,7 @@ import { Menu as MenuIcon, Search, WifiOff } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { tryNow, useLost } from "@/api/connection";
+import { DropAnywhere } from "@/features/compose/drop";
 import { openPalette, Palette, PaletteButton } from "./palette/button";
 import { Mark, Menu } from "./sidebar";
 
@@ -132,6 +133,7 @@ export function Shell() {
       </Box>
       <Lost />
       <Palette />
+      <DropAnywhere />
     </Flex>
   );
 }

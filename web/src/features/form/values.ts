@@ -48,10 +48,10 @@ export function isSame(one: Json | undefined, other: Json | undefined): boolean 
   );
 }
 
-/** The paths at which two values differ, down to the single setting; a list is one setting. */
+/** The paths at which two values differ, down to the single setting. A list is one setting, and so is another kind. */
 export function differences(one: Json | undefined, other: Json | undefined, path: Path = []): string[] {
   if (isSame(one, other)) return [];
-  if (!isValues(one) || !isValues(other)) return [dotted(path)];
+  if (!isValues(one) || !isValues(other) || one.kind !== other.kind) return [dotted(path)];
   const keys = new Set([...Object.keys(one), ...Object.keys(other)]);
   return [...keys].flatMap((key) => differences(one[key], other[key], [...path, key]));
 }

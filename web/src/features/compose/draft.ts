@@ -1,0 +1,114 @@
+// The recipe that is being written: its steps, where it came from, and what is asked of the server for it.
+import type { Shape } from "@/api/client";
+import { differences, isValues, type Json, type Values, valueAt } from "../form";
+
+export type Asked = Partial<Shape<"Asked">>;
+
+export interface Draft {
+  name: string;
+  steps: Record<string, Values>;
+  /** What it was when it was opened: a recipe by its name, a run, or one stage. */
+  origin: { type: "recipe" | "run" | "stage" | "new"; name: string; values: Values | null };
+  only: string[];
+  force: string[];
+}
+
+const stepsOf = (values: Values): Record<string, Values> =>
+  Object.fromEntries(
+    Object.entries(isValues(values.steps) ? values.steps : {}).filter((entry): entry is [string, Values] =>
+      isValues(entry[1]),
+    ),
+  );
+
+export const draftOf = (values: Values, origin: Draft["origin"]): Draft => ({
+  name: typeof values.name === "string" ? values.name : "recipe",
+  steps: stepsOf(values),
+  origin,
+  only: [],
+  force: [],
+});
+
+export const draftOfStage = (stage: string, values: Values = {}): Draft => ({
+  name: stage,
+  steps: { [stage]: { stage, ...values } },
+  origin: { type: "stage", name: stage, values: null },
+  only: [],
+  force: [],
+});
+
+export const stageOf = (step: Values): string => (typeof step.stage === "string" ? step.stage : "");
+
+/** The settings of a step without its stage. */
+export function settingsOf(step: Values): Values {
+  const { stage: _, ...settings } = step;
+  return settings;
+}
+
+export const valuesOf = (draft: Draft): Values => ({ name: draft.name, steps: draft.steps });
+
+/** What is asked of the server. A named recipe is asked by its name with what differs, so that its command is short. */
+export function askedOf(draft: Draft): Asked {
+  const selection = { only: draft.only, force: draft.force };
+  const { origin } = draft;
+  const [only] = Object.values(draft.steps);
+  if (origin.type === "stage" && only && Object.keys(draft.steps).length === 1)
+    return { stage: stageOf(only), values: settingsOf(only), force: draft.force.length ? ["*"] : [] };
+  const settings = origin.type === "recipe" && origin.values ? settingsFrom(origin.values, draft) : null;
+  if (settings) return { recipe: origin.name, settings, ...selection };
+  return { values: valuesOf(draft), ...selection };
+}
+
+/** `step.field=value` for all that differs; null where that cannot say it: a setting or a step was removed. */
+function settingsFrom(before: Values, draft: Draft): string[] | null {
+  const steps = stepsOf(before);
+  const names = Object.keys(steps);
+  const isSameSteps = names.length === Object.keys(draft.steps).length && names.every((name) => draft.steps[name]);
+  if (!isSameSteps || before.name !== draft.name) return null;
+  const paths = differences(steps, draft.steps);
+  if (paths.some((path) => path.split(".").length < 2)) return null;
+  const values = paths.map((path) => [path, valueAt(draft.steps, path.split("."))] as const);
+  if (values.some(([, value]) => value === undefined)) return null;
+  return values.map(([path, value]) => `${path}=${JSON.stringify(value)}`);
+}
+
+/** A name that no step has yet. */
+export function freeName(steps: Record<string, unknown>, stage: string): string {
+  let name = stage;
+  for (let number = 2; Object.hasOwn(steps, name); number++) name = `${stage}_${number}`;
+  return name;
+}
+
+/** A recipe in which a reference is another one, wherever it stands. */
+export function withReference(values: Json, before: string, now: string): Json {
+  if (values === before) return now;
+  if (Array.isArray(values)) return values.map((one) => withReference(one, before, now));
+  if (!isValues(values)) return values;
+  return Object.fromEntries(Object.entries(values).map(([key, one]) => [key, withReference(one, before, now)]));
+}
+
+export interface Kept {
+  key: string;
+  draft: Draft;
+}
+
+const KEY = "burnish.draft";
+
+/** The draft that this tab was writing, so that a reload loses nothing. */
+export function keptDraft(key: string): Draft | null {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(KEY) ?? "null") as Kept | null;
+    return kept?.key === key ? kept.draft : null;
+  } catch {
+    return null;
+  }
+}
+
+export function keepDraft(key: string, draft: Draft): void {
+  try {
+    sessionStorage.setItem(KEY, JSON.stringify({ key, draft } satisfies Kept));
+  } catch {
+    // a full or forbidden store: the draft lives as long as the page
+  }
+}
+
+export const dropDraft = (): void => sessionStorage.removeItem(KEY);

@@ -1,0 +1,312 @@
+// The draft of a run: its steps as forms, and beside them what they would do.
+import { Box, Button, Field, Flex, Grid, Input, Menu, Portal } from "@chakra-ui/react";
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { Play, Plus, Search, Undo2 } from "lucide-react";
+import { useCallback, useDeferredValue, useEffect, useMemo, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { datasetsQuery } from "@/features/data/queries";
+import { bytes, count, Page, Segments, warn } from "@/ui";
+import { type Fault, faultsOf, isSame, isValues, type Values } from "../form";
+import { askedOf, type Draft, dropDraft, freeName, keepDraft, stageOf } from "./draft";
+import { Preview } from "./preview";
+import { planQuery, type Queued, type Stage, stagesQuery, submit } from "./queries";
+import { suggestionsFor } from "./references";
+import { StepCard } from "./step";
+
+const PAUSE = 350;
+const NO_FAULTS: readonly Fault[] = [];
+
+/** A value that has not changed for a while. */
+function useSettled<T>(value: T): T {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), PAUSE);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return settled;
+}
+
+/** The steps that are unfolded at first: all of a few, else those that train and those that read a file. */
+function firstOpen(draft: Draft, stages: readonly Stage[]): Set<string> {
+  const names = Object.keys(draft.steps);
+  if (names.length <= 2) return new Set(names);
+  const trains = (step: Values) =>
+    ["train", "preferences", "rl"].includes(stages.find((one) => one.name === stageOf(step))?.family ?? "");
+  const reads = (step: Values) => typeof step.source === "string" && step.source.startsWith("file:");
+  const wanted = names.filter((name) => reads(draft.steps[name] ?? {}));
+  const first = names.find((name) => trains(draft.steps[name] ?? {}));
+  return new Set([...wanted, ...(first ? [first] : []), ...(wanted.length || first ? [] : names.slice(0, 1))]);
+}
+
+export function Editor({ start, storeKey, kept }: { start: Draft; storeKey: string; kept: Draft | null }) {
+  const { t } = useTranslation();
+  const navigate = useNavigate();
+  const [draft, setDraft] = useState(kept ?? start);
+  const [expert, setExpert] = useState(false);
+  const [query, setQuery] = useState("");
+  const [queued, setQueued] = useState<Queued>({ priority: 0, time_limit: null });
+  const [submitting, setSubmitting] = useState(false);
+  const stages = useQuery(stagesQuery);
+  const datasets = useQuery(datasetsQuery);
+  const [open, setOpen] = useState<Set<string> | null>(null);
+  const shown = open ?? firstOpen(draft, stages.data ?? []);
+  useEffect(() => keepDraft(storeKey, draft), [storeKey, draft]);
+
+  const asked = useMemo(() => askedOf(draft), [draft]);
+  const settled = useSettled(asked);
+  const plan = useQuery(planQuery(settled));
+  const stale = asked !== settled || plan.isFetching;
+  const error = plan.error;
+  const found = useMemo(() => (error ? faultsOf(error) : NO_FAULTS), [error]);
+  const faults = useMemo(
+    () => found.filter((fault) => Object.hasOwn(draft.steps, fault.field.split(".")[0] ?? "")),
+    [found, draft.steps],
+  );
+  const filter = useDeferredValue(query);
+  const before = draft.origin.values;
+  const beforeSteps = before && isValues(before.steps) ? before.steps : undefined;
+  const isChanged = before !== null && !isSame({ name: draft.name, steps: draft.steps }, before);
+
+  const byName = useMemo(() => new Map((stages.data ?? []).map((one) => [one.name, one])), [stages.data]);
+  const groups = useMemo(
+    () => ({ steps: t("compose.groupSteps"), datasets: t("compose.groupDatasets"), models: t("compose.groupModels") }),
+    [t],
+  );
+  const known = useMemo(
+    () => ({
+      datasets: (datasets.data?.datasets ?? []).map((one) => ({
+        ref: one.ref,
+        label: [
+          one.kind,
+          one.rows !== null && one.rows !== undefined && t("data.rowCount", { count: one.rows, rows: count(one.rows) }),
+          one.bytes && bytes(one.bytes),
+        ]
+          .filter(Boolean)
+          .join(" · "),
+      })),
+      models: [{ ref: "builtin:pocket", label: t("compose.pocket") }],
+    }),
+    [datasets.data, t],
+  );
+  const shape = JSON.stringify(Object.entries(draft.steps).map(([name, step]) => [name, stageOf(step)]));
+  // Suggestions depend on the steps that there are, not on their settings.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `shape` stands for the steps
+  const suggest = useMemo(() => {
+    const made = new Map<string, ReturnType<typeof suggestionsFor>>();
+    for (const [name, step] of Object.entries(draft.steps)) {
+      const stage = byName.get(stageOf(step));
+      if (stage) made.set(name, suggestionsFor(draft, name, stage, byName, known, groups));
+    }
+    return made;
+  }, [shape, byName, known, groups]);
+  const none = useCallback(() => null, []);
+
+  const change = useCallback(
+    (name: string, step: Values) => setDraft((now) => ({ ...now, steps: { ...now.steps, [name]: step } })),
+    [],
+  );
+  const toggle = useCallback(
+    (name: string) =>
+      setOpen((now) => {
+        const next = new Set(now ?? shown);
+        if (!next.delete(name)) next.add(name);
+        return next;
+      }),
+    [shown],
+  );
+  const force = useCallback(
+    (name: string) =>
+      setDraft((now) => ({
+        ...now,
+        force: now.force.includes(name) ? now.force.filter((one) => one !== name) : [...now.force, name],
+      })),
+    [],
+  );
+  const remove = useCallback(
+    (name: string) =>
+      setDraft((now) => ({
+        ...now,
+        steps: Object.fromEntries(Object.entries(now.steps).filter(([one]) => one !== name)),
+        force: now.force.filter((one) => one !== name),
+      })),
+    [],
+  );
+  const add = (stage: string) => {
+    const name = freeName(draft.steps, stage);
+    setDraft({ ...draft, steps: { ...draft.steps, [name]: { stage } } });
+    setOpen(new Set([...shown, name]));
+  };
+  const run = async () => {
+    setSubmitting(true);
+    try {
+      const made = await submit(asked, queued);
+      dropDraft();
+      const [recipe = "", number = ""] = made.run.split("/");
+      await navigate({
+        to: "/runs/$recipe/$number",
+        params: { recipe, number },
+        search: { step: undefined, tab: undefined },
+      });
+    } catch (problem) {
+      warn(t("compose.notSubmitted"), problem);
+    } finally {
+      setSubmitting(false);
+    }
+  };
+
+  const isStage = draft.origin.type === "stage" && Object.keys(draft.steps).length === 1;
+  const title =
+    draft.origin.type === "run"
+      ? t("compose.forkOf", { run: draft.origin.name })
+      : isStage
+        ? draft.origin.name
+        : draft.name;
+  return (
+    <Page
+      title={title}
+      crumbs={[{ label: t("nav.new"), to: "/new" }]}
+      actions={
+        <Flex gap={2}>
+          {isChanged && (
+            <Button size="sm" variant="ghost" color="fg.muted" onClick={() => setDraft(start)}>
+              <Undo2 aria-hidden /> {t("compose.undoAll")}
+            </Button>
+          )}
+        </Flex>
+      }
+    >
+      <Grid
+        templateColumns={{ base: "minmax(0, 1fr)", lg: "minmax(0, 1fr) 380px" }}
+        gap={{ base: 5, lg: 8 }}
+        alignItems="start"
+      >
+        <Flex direction="column" gap={3} minW={0}>
+          <Flex gap={2} wrap="wrap" align="center">
+            <Box position="relative" flex="1 1 200px">
+              <Box position="absolute" left={3} top="9px" color="fg.subtle" pointerEvents="none">
+                <Search size={14} aria-hidden />
+              </Box>
+              <Input
+                size="sm"
+                ps={8}
+                type="search"
+                value={query}
+                placeholder={t("compose.findSetting")}
+                aria-label={t("compose.findSetting")}
+                onChange={(event) => setQuery(event.target.value)}
+              />
+            </Box>
+            <Segments
+              label={t("compose.view")}
+              options={[
+                { value: "basic", label: t("compose.basic") },
+                { value: "expert", label: t("compose.expert") },
+              ]}
+              value={expert ? "expert" : "basic"}
+              onChange={(value) => setExpert(value === "expert")}
+            />
+          </Flex>
+          {!isStage && (
+            <Field.Root orientation="horizontal" justifyContent="flex-start" gap={3} px={1}>
+              <Field.Label color="fg.muted" flex="none">
+                {t("compose.name")}
+              </Field.Label>
+              <Input
+                size="sm"
+                maxW="280px"
+                value={draft.name}
+                spellCheck={false}
+                onChange={(event) => setDraft({ ...draft, name: event.target.value })}
+              />
+            </Field.Root>
+          )}
+          {Object.entries(draft.steps).map(([name, step]) => (
+            <StepCard
+              key={name}
+              name={name}
+              step={step}
+              before={beforeSteps && isValues(beforeSteps[name]) ? beforeSteps[name] : undefined}
+              planned={error ? undefined : plan.data?.steps.find((one) => one.step === name)}
+              faults={faults}
+              expert={expert}
+              query={filter}
+              open={filter !== "" || shown.has(name)}
+              alone={Object.keys(draft.steps).length === 1}
+              forced={draft.force.includes(name)}
+              suggest={suggest.get(name) ?? none}
+              onToggle={toggle}
+              onChange={change}
+              onForce={force}
+              onRemove={remove}
+            />
+          ))}
+          <AddStep stages={stages.data ?? []} onAdd={add} />
+        </Flex>
+        <Box
+          position={{ lg: "sticky" }}
+          top={6}
+          minW={0}
+          maxH={{ lg: "calc(100dvh - 48px)" }}
+          overflowY={{ lg: "auto" }}
+          mx={-1}
+          px={1}
+          pb={{ base: 16, lg: 1 }}
+        >
+          <Preview
+            plan={plan.data}
+            error={error}
+            stale={stale}
+            faults={faults.length}
+            queued={queued}
+            onQueued={setQueued}
+            submitting={submitting}
+            onSubmit={() => void run()}
+          />
+        </Box>
+      </Grid>
+      <Box hideFrom="lg" position="fixed" bottom={0} insetX={0} zIndex="docked" p={3} bg="bg" borderTopWidth="1px">
+        <Button
+          w="full"
+          colorPalette="accent"
+          loading={submitting}
+          disabled={error !== null}
+          onClick={() => void run()}
+        >
+          <Play aria-hidden /> {t("compose.run")}
+        </Button>
+      </Box>
+    </Page>
+  );
+}
+
+function AddStep({ stages, onAdd }: { stages: readonly Stage[]; onAdd: (stage: string) => void }) {
+  const { t } = useTranslation();
+  return (
+    <Box>
+      <Menu.Root>
+        <Menu.Trigger asChild>
+          <Button size="sm" variant="outline">
+            <Plus aria-hidden /> {t("compose.addStep")}
+          </Button>
+        </Menu.Trigger>
+        <Portal>
+          <Menu.Positioner>
+            <Menu.Content maxH="320px" overflowY="auto" maxW="min(92vw, 420px)">
+              {stages.map((one) => (
+                <Menu.Item key={one.name} value={one.name} onSelect={() => onAdd(one.name)}>
+                  <Box minW={0}>
+                    <Box fontWeight="500">{one.name}</Box>
+                    <Box textStyle="caption" color="fg.muted" truncate>
+                      {one.summary}
+                    </Box>
+                  </Box>
+                </Menu.Item>
+              ))}
+            </Menu.Content>
+          </Menu.Positioner>
+        </Portal>
+      </Menu.Root>
+    </Box>
+  );
+}

@@ -1,0 +1,57 @@
+// Recipes, stages, plans, and submitting.
+import { keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { send } from "@/api/call";
+import { answer, api, type Shape } from "@/api/client";
+import type { Schema } from "../form";
+import type { Asked } from "./draft";
+
+export type RecipeRow = Shape<"Recipe">;
+export type Stage = Shape<"Stage">;
+export type StageDetail = Omit<Shape<"StageDetail">, "json_schema"> & { json_schema: Schema };
+export type Plan = Shape<"Plan">;
+
+export const recipesQuery = queryOptions({
+  queryKey: ["recipes"],
+  queryFn: ({ signal }) => answer(api.GET("/api/v1/recipes", { signal })),
+  staleTime: 30_000,
+});
+
+export const recipeQuery = (name: string) =>
+  queryOptions({
+    queryKey: ["recipes", name],
+    queryFn: ({ signal }) => answer(api.GET("/api/v1/recipes/{name}", { params: { path: { name } }, signal })),
+  });
+
+export const stagesQuery = queryOptions({
+  queryKey: ["stages"],
+  queryFn: ({ signal }) => answer(api.GET("/api/v1/stages", { signal })),
+  staleTime: 300_000,
+});
+
+export const stageQuery = (name: string) =>
+  queryOptions({
+    queryKey: ["stages", name],
+    queryFn: async ({ signal }) =>
+      (await answer(api.GET("/api/v1/stages/{name}", { params: { path: { name } }, signal }))) as StageDetail,
+    staleTime: 300_000,
+  });
+
+/** What a run would do. The last plan stays until the next one is there. */
+export const planQuery = (asked: Asked | null) =>
+  queryOptions({
+    queryKey: ["plan", asked],
+    queryFn: ({ signal }) =>
+      answer(api.POST("/api/v1/plans", { body: { settings: [], only: [], force: [], ...asked }, signal })),
+    enabled: asked !== null,
+    placeholderData: keepPreviousData,
+    retry: false,
+    staleTime: 2_000,
+  });
+
+export interface Queued {
+  priority: number;
+  time_limit: number | null;
+}
+
+export const submit = (asked: Asked, queued: Queued): Promise<{ run: string }> =>
+  send("POST", "/api/v1/runs", { ...asked, ...queued });
