@@ -23,11 +23,14 @@ export function Segments({ options, value, onChange, label, labelledBy }: Segmen
       aria-label={label}
       aria-labelledby={labelledBy}
       maxW="full"
-      overflowX="auto"
+      p="2px"
+      bg="bg.muted"
+      boxShadow="none"
+      borderRadius="l2"
     >
-      <SegmentGroup.Indicator />
+      <SegmentGroup.Indicator bg="bg.panel" boxShadow="xs" borderRadius="l1" />
       {options.map((one) => (
-        <SegmentGroup.Item key={one.value} value={one.value}>
+        <SegmentGroup.Item key={one.value} value={one.value} h="28px" _before={{ display: "none" }}>
           <SegmentGroup.ItemText>{one.label}</SegmentGroup.ItemText>
           <SegmentGroup.ItemHiddenInput />
         </SegmentGroup.Item>

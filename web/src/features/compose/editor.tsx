@@ -226,6 +226,7 @@ export function Editor({ start, storeKey, kept }: { start: Draft; storeKey: stri
               key={name}
               name={name}
               step={step}
+              summary={byName.get(stageOf(step))?.summary ?? ""}
               before={beforeSteps && isValues(beforeSteps[name]) ? beforeSteps[name] : undefined}
               planned={error ? undefined : plan.data?.steps.find((one) => one.step === name)}
               faults={faults}

@@ -29,6 +29,18 @@ export function Preview(props: PreviewProps) {
   const label = plan && toDo.length === 0 ? t("compose.nothingToDo") : t("compose.run");
   return (
     <Flex direction="column" gap={4}>
+      <Box hideBelow="lg">
+        <Button
+          w="full"
+          colorPalette="accent"
+          loading={submitting}
+          disabled={error !== null && error !== undefined}
+          onClick={onSubmit}
+        >
+          <Play aria-hidden />
+          {label}
+        </Button>
+      </Box>
       <Box borderWidth="1px" borderColor="border" borderRadius="l3" bg="bg.panel" overflow="hidden">
         <Flex align="center" px={4} h="44px" borderBottomWidth="1px" borderColor="border.muted">
           <Text as="h2" textStyle="title" flex={1}>
@@ -101,18 +113,6 @@ export function Preview(props: PreviewProps) {
           ))}
         </Flex>
       )}
-      <Box hideBelow="lg">
-        <Button
-          w="full"
-          colorPalette="accent"
-          loading={submitting}
-          disabled={error !== null && error !== undefined}
-          onClick={onSubmit}
-        >
-          <Play aria-hidden />
-          {label}
-        </Button>
-      </Box>
       <Options queued={props.queued} onQueued={props.onQueued} />
       {plan && <Forms plan={plan} />}
     </Flex>

@@ -12,6 +12,7 @@ import { type Plan, stageQuery } from "./queries";
 export interface StepCardProps {
   name: string;
   step: Values;
+  summary: string;
   before: Values | undefined;
   planned: Plan["steps"][number] | undefined;
   faults: readonly Fault[];
@@ -30,7 +31,7 @@ export interface StepCardProps {
 const TONES = { run: "accent", reuse: "gray", resume: "warning", wait: "gray" } as const;
 
 export const StepCard = memo(function StepCard(props: StepCardProps) {
-  const { name, step, planned, faults, open, alone, forced } = props;
+  const { name, step, summary, planned, faults, open, alone, forced } = props;
   const { t } = useTranslation();
   const id = useId();
   const stage = stageOf(step);
@@ -77,9 +78,9 @@ export const StepCard = memo(function StepCard(props: StepCardProps) {
                 </Text>
               )}
             </Flex>
-            {!isOpen && planned && (
+            {!isOpen && (
               <Text textStyle="caption" color="fg.muted" truncate>
-                {planned.reason}
+                {summary || "\u00a0"}
               </Text>
             )}
           </Box>

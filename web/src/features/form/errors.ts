@@ -22,6 +22,7 @@ function plain(message: string): string {
   return message
     .replace(/^- /, "")
     .replace(/^.*?'[\w.-]+': /, "")
+    .replace(/^.*?'[\w.-]+' (is missing)$/, "$1")
     .replace(/^(.*): (unknown key )/, "$2");
 }
 

@@ -25,7 +25,9 @@ const part = (value: Json | undefined, name: string): Json | undefined =>
   isValues(value) && Object.hasOwn(value, name) ? value[name] : undefined;
 
 export function shownFields(form: FormState, schema: Schema, path: Path, values: Json | undefined): Field[] {
-  return fieldsOf(schema, form.root).filter((field) =>
+  const fields = fieldsOf(schema, form.root);
+  const ordered = [...fields.filter((field) => field.required), ...fields.filter((field) => !field.required)];
+  return ordered.filter((field) =>
     isShown(form, [...path, field.name], field, part(values, field.name), (at, one, value) =>
       isFound(form, at, one, value),
     ),
