@@ -4,6 +4,218 @@
  */
 
 export interface paths {
+    "/adapters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Registered Adapters
+         * @description The adapters of the registry, the newest version of each first.
+         */
+        get: operations["registered_adapters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/adapters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Adapters
+         * @description The versions in the registry, the newest of each name first; of one `name`, also those that were removed.
+         */
+        get: operations["list_adapters"];
+        put?: never;
+        /**
+         * Register Adapter
+         * @description Register an artifact as the next version of a name; what is registered already is not registered again.
+         */
+        post: operations["register_adapter"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/adapters/{name}/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Adapter
+         * @description Everything known of one version: its record, stage, tags, history, evidence and licences.
+         */
+        get: operations["show_adapter"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove Adapter
+         * @description Remove a version from the registry; one in production needs a reason.
+         */
+        delete: operations["remove_adapter"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/adapters/{name}/{version}/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare Adapters
+         * @description What differs between two versions, by parts: settings, data, measures, scores, evidence, files.
+         */
+        get: operations["compare_adapters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/adapters/{name}/{version}/demote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Demote Adapter
+         * @description Move a version one stage down, or to a stage.
+         */
+        post: operations["demote_adapter"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/adapters/{name}/{version}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Promote Adapter
+         * @description Move a version one stage up, or to a stage: to staging or production with evidence, or a reason.
+         */
+        post: operations["promote_adapter"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/adapters/{name}/{version}/tags/{tag}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Tag Adapter
+         * @description Give a version a tag; another version of the name loses it.
+         */
+        put: operations["tag_adapter"];
+        post?: never;
+        /**
+         * Untag Adapter
+         * @description Remove a tag of a version.
+         */
+        delete: operations["untag_adapter"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/artifacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Artifacts
+         * @description What steps have made, the newest first.
+         */
+        get: operations["list_artifacts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/artifacts/{recipe}/{number}/{step}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Artifact
+         * @description One artifact: its files with hashes, inputs, settings, licences and certificate.
+         */
+        get: operations["show_artifact"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/certificates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Certificates
+         * @description The certificates of all artifacts that have one: whether each holds, and its checks.
+         */
+        get: operations["list_certificates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/datasets": {
         parameters: {
             query?: never;
@@ -204,6 +416,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/exports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Exports
+         * @description Models that were merged, exported, quantized or converted, with their sizes.
+         */
+        get: operations["list_exports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/generate": {
         parameters: {
             query?: never;
@@ -385,6 +617,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/lineage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Lineage
+         * @description What an artifact, a version or a model was made from, down to the files of data, with hashes and licences.
+         */
+        get: operations["show_lineage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/machine": {
         parameters: {
             query?: never;
@@ -400,6 +652,138 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Models
+         * @description The versions in the registry, the newest of each name first; of one `name`, also those that were removed.
+         */
+        get: operations["list_models"];
+        put?: never;
+        /**
+         * Register Model
+         * @description Register an artifact as the next version of a name; what is registered already is not registered again.
+         */
+        post: operations["register_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Model
+         * @description Everything known of one version: its record, stage, tags, history, evidence and licences.
+         */
+        get: operations["show_model"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove Model
+         * @description Remove a version from the registry; one in production needs a reason.
+         */
+        delete: operations["remove_model"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/{version}/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare Models
+         * @description What differs between two versions, by parts: settings, data, measures, scores, evidence, files.
+         */
+        get: operations["compare_models"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/{version}/demote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Demote Model
+         * @description Move a version one stage down, or to a stage.
+         */
+        post: operations["demote_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/{version}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Promote Model
+         * @description Move a version one stage up, or to a stage: to staging or production with evidence, or a reason.
+         */
+        post: operations["promote_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/{version}/tags/{tag}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Tag Model
+         * @description Give a version a tag; another version of the name loses it.
+         */
+        put: operations["tag_model"];
+        post?: never;
+        /**
+         * Untag Model
+         * @description Remove a tag of a version.
+         */
+        delete: operations["untag_model"];
         options?: never;
         head?: never;
         patch?: never;
@@ -866,6 +1250,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/dataset/generate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Generate Dataset
+         * @description Queue the generation of synthetic rows.
+         */
+        post: operations["generate_dataset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/evaluate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Evaluate
+         * @description Queue an evaluation.
+         */
+        post: operations["evaluate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/generate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Generate Answer
+         * @description The whole answer of one model; `POST /api/v1/generate` streams it, of several models at a time.
+         */
+        post: operations["generate_answer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -880,6 +1324,86 @@ export interface paths {
         get: operations["health"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Jobs Of Queue
+         * @description All jobs, as `GET /api/v1/jobs` lists them.
+         */
+        get: operations["jobs_of_queue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/{id}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Job Status
+         * @description How a job goes.
+         */
+        get: operations["job_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/merge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Merge
+         * @description Queue a merge of an adapter into its base, or a combination of several adapters.
+         */
+        post: operations["merge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/train": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Train
+         * @description Queue a training.
+         */
+        post: operations["train"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1125,6 +1649,108 @@ export interface components {
             model: string;
         };
         /**
+         * ArtifactDetail
+         * @description Everything known of an artifact. `terms` is what its licences ask; `damage` says how its files differ.
+         */
+        ArtifactDetail: {
+            /** Base */
+            base: string | null;
+            /** Bytes */
+            bytes: number;
+            certificate: components["schemas"]["Certificate"] | null;
+            /** Created */
+            created: number;
+            /** Damage */
+            damage: string;
+            /** Digest */
+            digest: string;
+            /** Files */
+            files: number;
+            /** Fingerprint */
+            fingerprint: string;
+            /** Inputs */
+            inputs: {
+                [key: string]: components["schemas"]["InputOf"];
+            };
+            /** Kind */
+            kind: string;
+            /** Licence */
+            licence: string;
+            /** Licences */
+            licences: {
+                [key: string]: unknown;
+            }[];
+            /** Manifest */
+            manifest: components["schemas"]["burnish__server__routes__artifacts__File"][];
+            /** Measures */
+            measures: {
+                [key: string]: unknown;
+            };
+            /** Path */
+            path: string;
+            /** Provenance */
+            provenance: {
+                [key: string]: unknown;
+            };
+            /** Ref */
+            ref: string;
+            /** Registered */
+            registered: string[];
+            /** Run */
+            run: string;
+            /** Settings */
+            settings: {
+                [key: string]: unknown;
+            };
+            /** Stage */
+            stage: string;
+            /** Terms */
+            terms: string[];
+        };
+        /**
+         * ArtifactPage
+         * @description Artifacts, the newest first; `next` continues after them; `damaged` are runs whose records cannot be read.
+         */
+        ArtifactPage: {
+            /** Artifacts */
+            artifacts: components["schemas"]["ArtifactRow"][];
+            /** Damaged */
+            damaged: string[];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * ArtifactRow
+         * @description What a step has made. `ref` is how recipes refer to it, `registered` are its versions in the registry.
+         */
+        ArtifactRow: {
+            /** Base */
+            base: string | null;
+            /** Bytes */
+            bytes: number;
+            certificate: components["schemas"]["Certificate"] | null;
+            /** Created */
+            created: number;
+            /** Files */
+            files: number;
+            /** Kind */
+            kind: string;
+            /** Licence */
+            licence: string;
+            /** Measures */
+            measures: {
+                [key: string]: unknown;
+            };
+            /** Ref */
+            ref: string;
+            /** Registered */
+            registered: string[];
+            /** Run */
+            run: string;
+            /** Stage */
+            stage: string;
+        };
+        /**
          * Asked
          * @description A recipe: by `recipe`, its name, as `yaml`, as `values`; or one `stage` with its settings as `values`.
          * @example {
@@ -1284,6 +1910,149 @@ export interface components {
             text: string;
         };
         /**
+         * Certificate
+         * @description How an artifact compares with its parent after a change: whether all checks hold.
+         */
+        Certificate: {
+            /** Burnish */
+            burnish: string;
+            /** Change */
+            change: string;
+            /** Checks */
+            checks: components["schemas"]["burnish__server__routes__artifacts__Check"][];
+            /** Child */
+            child: string;
+            /** Holds */
+            holds: boolean;
+            /** Parent */
+            parent: string;
+            /** Rows */
+            rows: number;
+            /** Tokens */
+            tokens: number;
+        };
+        /**
+         * CertificateRow
+         * @description A certificate with the artifact that has it.
+         */
+        CertificateRow: {
+            /** Burnish */
+            burnish: string;
+            /** Change */
+            change: string;
+            /** Checks */
+            checks: components["schemas"]["burnish__server__routes__artifacts__Check"][];
+            /** Child */
+            child: string;
+            /** Created */
+            created: number;
+            /** Holds */
+            holds: boolean;
+            /** Kind */
+            kind: string;
+            /** Parent */
+            parent: string;
+            /** Ref */
+            ref: string;
+            /** Registered */
+            registered: string[];
+            /** Rows */
+            rows: number;
+            /** Run */
+            run: string;
+            /** Stage */
+            stage: string;
+            /** Tokens */
+            tokens: number;
+        };
+        /**
+         * Certificates
+         * @description All certificates, the newest first; `damaged` are runs whose records cannot be read.
+         */
+        Certificates: {
+            /** Certificates */
+            certificates: components["schemas"]["CertificateRow"][];
+            /** Damaged */
+            damaged: string[];
+        };
+        /**
+         * Changed
+         * @description A version after a change. `new` is False for one that was registered before; `replaced` left production.
+         */
+        Changed: {
+            /** At */
+            at: number;
+            /** Base */
+            base?: {
+                [key: string]: unknown;
+            } | null;
+            /** Bytes */
+            bytes?: number | null;
+            /**
+             * Damage
+             * @default
+             */
+            damage: string;
+            /** Fingerprint */
+            fingerprint: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "adapter" | "model";
+            /** Made By */
+            made_by?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Measures
+             * @default {}
+             */
+            measures: {
+                [key: string]: unknown;
+            };
+            /** Name */
+            name: string;
+            /** New */
+            new?: boolean | null;
+            /**
+             * Notes
+             * @default []
+             */
+            notes: string[];
+            /**
+             * Path
+             * @default
+             */
+            path: string;
+            /** Ref */
+            ref: string;
+            /** Removed */
+            removed?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Replaced
+             * @default []
+             */
+            replaced: string[];
+            /**
+             * Stage
+             * @enum {string}
+             */
+            stage: "retired" | "candidate" | "staging" | "production";
+            /** Tags */
+            tags: string[];
+            /** Version */
+            version: number;
+            /** Who */
+            who: string;
+            /** Why */
+            why: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
          * ChatMessage
          * @description A message of a conversation.
          */
@@ -1295,20 +2064,6 @@ export interface components {
              * @enum {string}
              */
             role: "system" | "user" | "assistant" | "tool";
-        };
-        /**
-         * Check
-         * @description A check of a training on its own rows.
-         */
-        Check: {
-            /** Found */
-            found: string;
-            /** Name */
-            name: string;
-            /** Verdict */
-            verdict: string;
-        } & {
-            [key: string]: unknown;
         };
         /**
          * Choice
@@ -1610,6 +2365,30 @@ export interface components {
             } | null;
         };
         /**
+         * Evaluate
+         * @description Scores of a model on rows, alone or against another model.
+         * @example {
+         *       "data": "demo.data@1",
+         *       "model": "builtin:pocket"
+         *     }
+         */
+        Evaluate: {
+            /** Compare With */
+            compare_with?: string | null;
+            /** Data */
+            data?: string | null;
+            /** Model */
+            model: string;
+            /**
+             * Settings
+             * @description Further settings of the stage: GET /api/v1/stages/NAME.
+             * @default {}
+             */
+            settings: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * Failure
          * @description The error that ended a step, and how to fix it.
          */
@@ -1632,18 +2411,6 @@ export interface components {
             field: string;
             /** Message */
             message: string;
-        };
-        /**
-         * File
-         * @description A file of a step; `modified` is in seconds since 1970.
-         */
-        File: {
-            /** Bytes */
-            bytes: number;
-            /** Modified */
-            modified: number;
-            /** Name */
-            name: string;
         };
         /**
          * FileDeleted
@@ -1717,7 +2484,7 @@ export interface components {
          */
         Files: {
             /** Files */
-            files: components["schemas"]["File"][];
+            files: components["schemas"]["burnish__server__routes__runs__steps__File"][];
             /** More */
             more: number;
             /** Run */
@@ -1739,6 +2506,67 @@ export interface components {
             subject: string;
             /** What */
             what: string;
+        };
+        /**
+         * Generate
+         * @description What is asked, of one model.
+         * @example {
+         *       "model": "builtin:pocket",
+         *       "prompt": "Hello"
+         *     }
+         */
+        Generate: {
+            /** Messages */
+            messages?: components["schemas"]["ChatMessage"][] | null;
+            /** Model */
+            model: string;
+            /**
+             * @default {
+             *       "max_tokens": 512
+             *     }
+             */
+            params: components["schemas"]["Parameters"];
+            /** Prompt */
+            prompt?: string | null;
+            /** Seed */
+            seed?: number | null;
+        };
+        /**
+         * GenerateDataset
+         * @description Synthetic rows; `generator` as in the settings of the stage `synthesize`.
+         * @example {
+         *       "generator": {
+         *         "kind": "pocket",
+         *         "rows": 100,
+         *         "skill": "move_order"
+         *       }
+         *     }
+         */
+        GenerateDataset: {
+            /** Generator */
+            generator: {
+                [key: string]: unknown;
+            };
+            /**
+             * Settings
+             * @description Further settings of the stage: GET /api/v1/stages/NAME.
+             * @default {}
+             */
+            settings: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * Generated
+         * @description What a model answered.
+         */
+        Generated: {
+            /** Answer */
+            answer: string;
+            /** Model */
+            model: string;
+        } & {
+            [key: string]: unknown;
         };
         /**
          * GenerationRequest
@@ -1830,6 +2658,18 @@ export interface components {
             kinds: string[];
             /** Required */
             required: boolean;
+        };
+        /**
+         * InputOf
+         * @description An input of an artifact.
+         */
+        InputOf: {
+            /** Fingerprint */
+            fingerprint: string;
+            /** Kind */
+            kind: string;
+            /** Ref */
+            ref: string;
         };
         /**
          * JobCheckpoint
@@ -1989,6 +2829,34 @@ export interface components {
             [key: string]: unknown;
         };
         /**
+         * LineageNode
+         * @description An artifact, model or file, and what it was made from. `role` is the input of the node above that it is.
+         */
+        LineageNode: {
+            /** Damage */
+            damage: string;
+            /** Evidence */
+            evidence: string;
+            /** Fingerprint */
+            fingerprint: string;
+            /** Kind */
+            kind: string;
+            /** Licence */
+            licence: string;
+            /** Made From */
+            made_from: components["schemas"]["LineageNode"][];
+            /** Ref */
+            ref: string;
+            /** Role */
+            role: string;
+            /** Run */
+            run: string;
+            /** Stage */
+            stage: string;
+            /** Versions */
+            versions: string[];
+        };
+        /**
          * LoadedModel
          * @description A process of the playground.
          */
@@ -2050,6 +2918,33 @@ export interface components {
             python: string;
         };
         /**
+         * Merge
+         * @description One adapter (`model`) is merged into its base; several `adapters` are combined into one.
+         * @example {
+         *       "adapters": [
+         *         "support@1",
+         *         {
+         *           "adapter": "sums@2",
+         *           "weight": 0.5
+         *         }
+         *       ]
+         *     }
+         */
+        Merge: {
+            /** Adapters */
+            adapters?: (string | components["schemas"]["WeightedAdapter"])[] | null;
+            /** Model */
+            model?: string | null;
+            /**
+             * Settings
+             * @description Further settings of the stage: GET /api/v1/stages/NAME.
+             * @default {}
+             */
+            settings: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * Method
          * @description supervised or dpo, with the settings of that method alone.
          */
@@ -2058,22 +2953,6 @@ export interface components {
             supervised?: components["schemas"]["Supervised"] | null;
             /** Type */
             type: string;
-        };
-        /**
-         * Move
-         * @description Where a waiting job goes: before another one, or behind all; or to another priority.
-         * @example {
-         *       "before": 3
-         *     }
-         * @example {
-         *       "priority": 10
-         *     }
-         */
-        Move: {
-            /** Before */
-            before?: number | null;
-            /** Priority */
-            priority?: number | null;
         };
         /**
          * NewJob
@@ -2475,6 +3354,40 @@ export interface components {
             rows: number;
         };
         /**
+         * Registration
+         * @description What to register, and as the next version of which name.
+         * @example {
+         *       "because": "first",
+         *       "name": "support",
+         *       "ref": "demo.tune@3"
+         *     }
+         */
+        Registration: {
+            /**
+             * Because
+             * @default
+             */
+            because: string;
+            /** Name */
+            name: string;
+            /** Ref */
+            ref: string;
+        };
+        /**
+         * Removed
+         * @description A version that was removed. Its files stay, and its number is not used again.
+         */
+        Removed: {
+            /** Artifact */
+            artifact: {
+                [key: string]: unknown;
+            };
+            /** Ref */
+            ref: string;
+            /** Removed */
+            removed: boolean;
+        };
+        /**
          * RowPage
          * @description Rows of a split. `total` is null until all rows were read once.
          */
@@ -2650,7 +3563,7 @@ export interface components {
                 [key: string]: unknown;
             } | null;
             /** Checks */
-            checks: components["schemas"]["Check"][];
+            checks: components["schemas"]["burnish__server__routes__runs__shown__Check"][];
             /** Chosen */
             chosen: components["schemas"]["Choice"][];
             /** Created */
@@ -2756,6 +3669,47 @@ export interface components {
             version: number;
         };
         /**
+         * Started
+         * @description A run that is queued: `GET status_url` says how it goes. `job_id` is its last job, `jobs` are all.
+         */
+        Started: {
+            /** Job Id */
+            job_id: number;
+            /** Jobs */
+            jobs: number[];
+            /** Notes */
+            notes: string[];
+            /** Run */
+            run: string;
+            /** Status Url */
+            status_url: string;
+        };
+        /**
+         * Status
+         * @description How a job goes.
+         */
+        Status: {
+            /** Error */
+            error: {
+                [key: string]: unknown;
+            } | null;
+            /** Job Id */
+            job_id: number;
+            /** Reason */
+            reason: string;
+            /** Run */
+            run: string;
+            /** Stage */
+            stage: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "queued" | "running" | "succeeded" | "failed" | "cancelled";
+            /** Step */
+            step: string;
+        };
+        /**
          * Stopped
          * @description The runs that were requested to stop.
          */
@@ -2790,6 +3744,37 @@ export interface components {
             hyperparameters: components["schemas"]["Hyperparameters"];
         };
         /**
+         * Train
+         * @description A training: `stage` says which, as in `/api/v1/stages`.
+         * @example {
+         *       "data": "file:data/uploads/rows.jsonl",
+         *       "model": "builtin:pocket",
+         *       "settings": {
+         *         "epochs": 2
+         *       }
+         *     }
+         */
+        Train: {
+            /** Data */
+            data: string;
+            /** Model */
+            model: string;
+            /**
+             * Settings
+             * @description Further settings of the stage: GET /api/v1/stages/NAME.
+             * @default {}
+             */
+            settings: {
+                [key: string]: unknown;
+            };
+            /**
+             * Stage
+             * @default sft
+             * @enum {string}
+             */
+            stage: "sft" | "dpo" | "kto" | "orpo" | "simpo" | "reward" | "grpo" | "ppo" | "pretrain";
+        };
+        /**
          * UploadRecord
          * @description An upload. `filename` is what its sender called it, `name` what it is called here.
          * @example {
@@ -2822,6 +3807,172 @@ export interface components {
             sha256: string;
         };
         /**
+         * VersionDetail
+         * @description Everything known of a version. `missing` is what a promotion lacks, `terms` what its licences ask.
+         */
+        VersionDetail: {
+            /** At */
+            at: number;
+            /** Base */
+            base?: {
+                [key: string]: unknown;
+            } | null;
+            /** Bytes */
+            bytes?: number | null;
+            /**
+             * Damage
+             * @default
+             */
+            damage: string;
+            /** Evidence */
+            evidence: {
+                [key: string]: unknown;
+            }[];
+            /** Files */
+            files: {
+                [key: string]: unknown;
+            } | null;
+            /** Fingerprint */
+            fingerprint: string;
+            /** History */
+            history: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "adapter" | "model";
+            /** Left Out */
+            left_out: string[];
+            /** Licence */
+            licence: string[];
+            /** Licences */
+            licences: {
+                [key: string]: unknown;
+            }[];
+            /** Made By */
+            made_by?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Measures
+             * @default {}
+             */
+            measures: {
+                [key: string]: unknown;
+            };
+            /** Missing */
+            missing: string[];
+            /** Name */
+            name: string;
+            /**
+             * Path
+             * @default
+             */
+            path: string;
+            /** Ref */
+            ref: string;
+            /** Removed */
+            removed?: {
+                [key: string]: unknown;
+            } | null;
+            /** Settings */
+            settings: {
+                [key: string]: unknown;
+            };
+            /**
+             * Stage
+             * @enum {string}
+             */
+            stage: "retired" | "candidate" | "staging" | "production";
+            /** Tags */
+            tags: string[];
+            /** Version */
+            version: number;
+            /** Who */
+            who: string;
+            /** Why */
+            why: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * VersionRow
+         * @description A version of a name. `damage` says how its files differ from those that were registered.
+         */
+        VersionRow: {
+            /** At */
+            at: number;
+            /** Base */
+            base?: {
+                [key: string]: unknown;
+            } | null;
+            /** Bytes */
+            bytes?: number | null;
+            /**
+             * Damage
+             * @default
+             */
+            damage: string;
+            /** Fingerprint */
+            fingerprint: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "adapter" | "model";
+            /** Made By */
+            made_by?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Measures
+             * @default {}
+             */
+            measures: {
+                [key: string]: unknown;
+            };
+            /** Name */
+            name: string;
+            /**
+             * Path
+             * @default
+             */
+            path: string;
+            /** Ref */
+            ref: string;
+            /** Removed */
+            removed?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Stage
+             * @enum {string}
+             */
+            stage: "retired" | "candidate" | "staging" | "production";
+            /** Tags */
+            tags: string[];
+            /** Version */
+            version: number;
+            /** Who */
+            who: string;
+            /** Why */
+            why: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * Versions
+         * @description Versions, the newest of each name first; `notes` name what is damaged.
+         */
+        Versions: {
+            /** Notes */
+            notes: string[];
+            /** Versions */
+            versions: components["schemas"]["VersionRow"][];
+        };
+        /**
          * Vote
          * @description Which of some answers to a prompt is the best: its place among them.
          * @example {
@@ -2850,6 +4001,19 @@ export interface components {
             prompt?: string | null;
         };
         /**
+         * WeightedAdapter
+         * @description One of the adapters to combine: with the weight 1, which is the default, its change is added as it is.
+         */
+        WeightedAdapter: {
+            /** Adapter */
+            adapter: string;
+            /**
+             * Weight
+             * @default 1
+             */
+            weight: number;
+        };
+        /**
          * Worker
          * @description A process that runs jobs. `has_ended` says that it is known to be dead.
          */
@@ -2868,6 +4032,32 @@ export interface components {
             };
             /** Version */
             version: string;
+        };
+        /**
+         * Check
+         * @description One check of a certificate.
+         */
+        burnish__server__routes__artifacts__Check: {
+            /** Found */
+            found: string;
+            /** Limit */
+            limit: string;
+            /** Name */
+            name: string;
+            /** Verdict */
+            verdict: string;
+        };
+        /**
+         * File
+         * @description A file of an artifact.
+         */
+        burnish__server__routes__artifacts__File: {
+            /** Name */
+            name: string;
+            /** Sha256 */
+            sha256: string;
+            /** Size */
+            size: number;
         };
         /**
          * Job
@@ -2940,6 +4130,22 @@ export interface components {
             what: string;
         } & {
             [key: string]: unknown;
+        };
+        /**
+         * Move
+         * @description Where a waiting job goes: before another one, or behind all; or to another priority.
+         * @example {
+         *       "before": 3
+         *     }
+         * @example {
+         *       "priority": 10
+         *     }
+         */
+        burnish__server__routes__jobs__Move: {
+            /** Before */
+            before?: number | null;
+            /** Priority */
+            priority?: number | null;
         };
         /**
          * Job
@@ -3017,6 +4223,49 @@ export interface components {
             /** Param */
             param?: string | null;
         };
+        /**
+         * Move
+         * @description To which stage, and why; without a stage, to the next. A promotion without evidence needs a reason.
+         * @example {
+         *       "because": "tested",
+         *       "to": "staging"
+         *     }
+         */
+        burnish__server__routes__registry__Move: {
+            /**
+             * Because
+             * @default
+             */
+            because: string;
+            /** To */
+            to?: ("retired" | "candidate" | "staging" | "production") | null;
+        };
+        /**
+         * Check
+         * @description A check of a training on its own rows.
+         */
+        burnish__server__routes__runs__shown__Check: {
+            /** Found */
+            found: string;
+            /** Name */
+            name: string;
+            /** Verdict */
+            verdict: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * File
+         * @description A file of a step; `modified` is in seconds since 1970.
+         */
+        burnish__server__routes__runs__steps__File: {
+            /** Bytes */
+            bytes: number;
+            /** Modified */
+            modified: number;
+            /** Name */
+            name: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -3026,6 +4275,470 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    registered_adapters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    }[];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_adapters: {
+        parameters: {
+            query?: {
+                name?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Versions"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    register_adapter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Registration"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    show_adapter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name of the registry. */
+                name: string;
+                /** @description A number, a tag, a stage, or `latest`. */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionDetail"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    remove_adapter: {
+        parameters: {
+            query?: {
+                because?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A name of the registry. */
+                name: string;
+                /** @description A number, a tag, a stage, or `latest`. */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Removed"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    compare_adapters: {
+        parameters: {
+            query: {
+                other: string;
+            };
+            header?: never;
+            path: {
+                /** @description A name of the registry. */
+                name: string;
+                /** @description A number, a tag, a stage, or `latest`. */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: {
+                            [key: string]: unknown;
+                        };
+                    };
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    demote_adapter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name of the registry. */
+                name: string;
+                /** @description A number, a tag, a stage, or `latest`. */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["burnish__server__routes__registry__Move"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    promote_adapter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name of the registry. */
+                name: string;
+                /** @description A number, a tag, a stage, or `latest`. */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["burnish__server__routes__registry__Move"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    tag_adapter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name of the registry. */
+                name: string;
+                /** @description A number, a tag, a stage, or `latest`. */
+                version: string;
+                tag: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    untag_adapter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name of the registry. */
+                name: string;
+                /** @description A number, a tag, a stage, or `latest`. */
+                version: string;
+                tag: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_artifacts: {
+        parameters: {
+            query?: {
+                /** @description Kinds, such as `adapter`; may repeat. */
+                kind?: string[];
+                /** @description The run of the last row before, as in `next`. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ArtifactPage"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    show_artifact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the recipe. */
+                recipe: string;
+                /** @description The number of the run. */
+                number: number;
+                /** @description The name of the step. */
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ArtifactDetail"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_certificates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Certificates"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
     list_datasets: {
         parameters: {
             query?: never;
@@ -3536,6 +5249,41 @@ export interface operations {
             };
         };
     };
+    list_exports: {
+        parameters: {
+            query?: {
+                /** @description The run of the last row before, as in `next`. */
+                after?: string | null;
+                limit?: number;
+                of?: "all" | "gguf";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ArtifactPage"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
     generate: {
         parameters: {
             query?: never;
@@ -3781,7 +5529,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Move"];
+                "application/json": components["schemas"]["burnish__server__routes__jobs__Move"];
             };
         };
         responses: {
@@ -3839,6 +5587,38 @@ export interface operations {
             };
         };
     };
+    show_lineage: {
+        parameters: {
+            query: {
+                ref: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LineageNode"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
     show_machine: {
         parameters: {
             query?: never;
@@ -3855,6 +5635,335 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Machine"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_models: {
+        parameters: {
+            query?: {
+                name?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Versions"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    register_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Registration"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    show_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name of the registry. */
+                name: string;
+                /** @description A number, a tag, a stage, or `latest`. */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionDetail"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    remove_model: {
+        parameters: {
+            query?: {
+                because?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A name of the registry. */
+                name: string;
+                /** @description A number, a tag, a stage, or `latest`. */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Removed"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    compare_models: {
+        parameters: {
+            query: {
+                other: string;
+            };
+            header?: never;
+            path: {
+                /** @description A name of the registry. */
+                name: string;
+                /** @description A number, a tag, a stage, or `latest`. */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: {
+                            [key: string]: unknown;
+                        };
+                    };
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    demote_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name of the registry. */
+                name: string;
+                /** @description A number, a tag, a stage, or `latest`. */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["burnish__server__routes__registry__Move"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    promote_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name of the registry. */
+                name: string;
+                /** @description A number, a tag, a stage, or `latest`. */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["burnish__server__routes__registry__Move"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    tag_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name of the registry. */
+                name: string;
+                /** @description A number, a tag, a stage, or `latest`. */
+                version: string;
+                tag: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    untag_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name of the registry. */
+                name: string;
+                /** @description A number, a tag, a stage, or `latest`. */
+                version: string;
+                tag: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
                 };
             };
             /** @description An error. */
@@ -4790,6 +6899,108 @@ export interface operations {
             };
         };
     };
+    generate_dataset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GenerateDataset"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Started"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    evaluate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Evaluate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Started"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    generate_answer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Generate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Generated"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
     health: {
         parameters: {
             query?: never;
@@ -4806,6 +7017,136 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    jobs_of_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Jobs"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    job_status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    merge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Merge"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Started"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    train: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Train"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Started"];
                 };
             };
             /** @description An error. */

@@ -5,6 +5,7 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { Plus } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { FirstRun } from "@/features/home/first";
+import { Waiting } from "@/features/jobs/waiting";
 import { Alerts, MachineCard } from "@/features/machine/card";
 import { LiveRun } from "@/features/runs/live";
 import { runsQuery } from "@/features/runs/queries";
@@ -45,6 +46,7 @@ export default function Home() {
                 </Text>
               )}
               {!runs && <Box h="62px" />}
+              <Waiting />
             </Section>
           )}
           {runs?.length !== 0 && (
@@ -60,6 +62,7 @@ export default function Home() {
               {runs ? (
                 <RunTable
                   runs={runs.slice(0, RECENT)}
+                  measures={1}
                   onOpen={(run) =>
                     void navigate({
                       to: "/runs/$recipe/$number",

@@ -40,10 +40,10 @@ export function headlines(steps: readonly StepRow[], most = 2): Headline[] {
   return found.sort((one, other) => FIRST.indexOf(one.name) - FIRST.indexOf(other.name)).slice(0, most);
 }
 
-export function Headlines({ steps }: { steps: readonly StepRow[] }) {
+export function Headlines({ steps, most = 2 }: { steps: readonly StepRow[]; most?: number }) {
   return (
     <Text textStyle="small" truncate>
-      {headlines(steps).map((one, at) => (
+      {headlines(steps, most).map((one, at) => (
         <Box as="span" key={one.name} ms={at ? 4 : 0}>
           <Box as="span" color="fg.muted">
             {one.name.replaceAll("_", " ")}{" "}

@@ -1,6 +1,7 @@
 // The texts in Chinese, with the keys of the English ones (a test compares them).
 import chart from "./chart.json";
 import chat from "./chat.json";
+import compare from "./compare.json";
 import compose from "./compose.json";
 import data from "./data.json";
 import first from "./first.json";
@@ -22,6 +23,7 @@ import ui from "./ui.json";
 export default {
   chart,
   chat,
+  compare,
   compose,
   data,
   first,

@@ -1,0 +1,113 @@
+// What differs, in tables: settings, inputs, measures.
+import { Box, Text } from "@chakra-ui/react";
+import { useTranslation } from "react-i18next";
+import { type Column, measure, Section, Table } from "@/ui";
+import type { MeasureRow, SettingRow } from "./queries";
+
+function shown(value: unknown): string {
+  if (value === null || value === undefined) return "–";
+  if (typeof value === "number") return measure(value);
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+function Value({ value }: { value: unknown }) {
+  const text = shown(value);
+  return (
+    <Text textStyle={typeof value === "number" ? "small" : "code"} truncate title={text}>
+      {text}
+    </Text>
+  );
+}
+
+function Name({ step, name }: { step: string; name: string }) {
+  return (
+    <Text truncate title={`${step}.${name}`}>
+      {step && (
+        <Box as="span" color="fg.muted">
+          {step} ·{" "}
+        </Box>
+      )}
+      {name.replaceAll("_", " ")}
+    </Text>
+  );
+}
+
+function Head({ run, colour }: { run: string; colour: 1 | 2 }) {
+  return (
+    <Box display="inline-flex" alignItems="center" gap={2}>
+      <Box boxSize="8px" borderRadius="full" bg={`series.${colour}`} aria-hidden />
+      {run}
+    </Box>
+  );
+}
+
+interface TableProps<Row> {
+  title: string;
+  rows: readonly Row[];
+  runs: readonly [string, string];
+}
+
+export function Changes({ title, rows, runs }: TableProps<SettingRow>) {
+  const { t } = useTranslation();
+  if (!rows.length) return null;
+  const columns: Column<SettingRow>[] = [
+    { key: "name", title: t("compare.setting"), width: "minmax(0, 1.4fr)", cell: (row) => <Name {...row} /> },
+    {
+      key: "one",
+      title: <Head run={runs[0]} colour={1} />,
+      width: "minmax(0, 1fr)",
+      cell: (row) => <Value value={row.one} />,
+    },
+    {
+      key: "other",
+      title: <Head run={runs[1]} colour={2} />,
+      width: "minmax(0, 1fr)",
+      cell: (row) => <Value value={row.other} />,
+    },
+  ];
+  return (
+    <Section flush title={title}>
+      <Table label={title} rows={rows} columns={columns} keyOf={(row) => `${row.step}.${row.name}`} rowHeight={40} />
+    </Section>
+  );
+}
+
+export function Measures({ title, rows, runs }: TableProps<MeasureRow>) {
+  const { t } = useTranslation();
+  if (!rows.length) return null;
+  const columns: Column<MeasureRow>[] = [
+    { key: "name", title: t("compare.measure"), width: "minmax(0, 1.6fr)", cell: (row) => <Name {...row} /> },
+    {
+      key: "one",
+      title: <Head run={runs[0]} colour={1} />,
+      width: "minmax(0, 1fr)",
+      align: "end",
+      cell: (row) => <Value value={row.one} />,
+    },
+    {
+      key: "other",
+      title: <Head run={runs[1]} colour={2} />,
+      width: "minmax(0, 1fr)",
+      align: "end",
+      cell: (row) => <Value value={row.other} />,
+    },
+    {
+      key: "delta",
+      title: "Δ",
+      width: "minmax(72px, 0.7fr)",
+      align: "end",
+      cell: (row) => (
+        <Text textStyle="small" fontWeight="600" whiteSpace="nowrap">
+          {row.delta === null
+            ? "–"
+            : `${row.delta > 0 ? "+" : row.delta < 0 ? "−" : ""}${measure(Math.abs(row.delta))}`}
+        </Text>
+      ),
+    },
+  ];
+  return (
+    <Section flush title={title}>
+      <Table label={title} rows={rows} columns={columns} keyOf={(row) => `${row.step}.${row.name}`} rowHeight={40} />
+    </Section>
+  );
+}
