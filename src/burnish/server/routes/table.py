@@ -7,6 +7,7 @@ from burnish.server.routes import (
     health,
     jobs,
     machine,
+    merges,
     plans,
     recipes,
     registry,
@@ -36,6 +37,7 @@ ROUTERS: tuple[Router, ...] = (
     artifacts.router,
     registry.models,
     registry.adapters,
+    merges.router,
 )
 """Under /api/v1."""
 AT_ROOT: tuple[Router, ...] = (health.router, files.router, fine_tuning.router, short.router)

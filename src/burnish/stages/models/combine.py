@@ -39,22 +39,17 @@ RECORD = "combination.json"
 
 def run(spec: CombineSpec, ctx: Context) -> Outcome:
     """Write the combined adapter and `combination.json`; with into: base, a plain model."""
-    inputs = _inputs(spec, ctx)
+    inputs, base, warnings = fitting(spec, ctx)
     adapters = [
         Weighted(name, source.path, entry.weight)
         for (name, source), entry in zip(inputs.items(), spec.adapters, strict=True)
     ]
-    refuse_twice(inputs)
-    base, warnings = common_base(inputs, ctx.input("base") if spec.base is not None else None)
-    refuse_other_tokenizers(inputs)
-    warnings += other_companions(inputs, base)
-    _refuse_four_bits(inputs, spec.into)
     method = METHODS[spec.method]
     settings = Settings(method, spec.density, spec.majority_sign, spec.rank or 0)
     seed, is_merged, dtype, shard = spec.seed, spec.into == "base", spec.dtype, spec.max_shard_bytes
     certifies = spec.certify
     ctx.check_settings()
-    for text in [*warnings, *_left_out(inputs)]:
+    for text in warnings:
         ctx.emit(Note(level="warning", text=text))
 
     def progress(phase: str, unit: str, done: int, total: int) -> None:
@@ -98,6 +93,20 @@ def run(spec: CombineSpec, ctx: Context) -> Outcome:
         return Outcome("model", measures)
     parent = on_base(Input(f"{' + '.join(inputs)} ({spec.method})", "adapter", folder), base)
     return Outcome("model", measures, certificate=certify_output(ctx, parent, merge_in(ctx.out)))
+
+
+def fitting(spec: CombineSpec, ctx: Context) -> tuple[dict[str, Input], Source, list[str]]:
+    """The adapters by their names, their base, and warnings: what is known before any work.
+
+    Errors: AskError and ModelError for adapters that cannot be combined.
+    """
+    inputs = _inputs(spec, ctx)
+    refuse_twice(inputs)
+    base, warnings = common_base(inputs, ctx.input("base") if spec.base is not None else None)
+    refuse_other_tokenizers(inputs)
+    warnings += other_companions(inputs, base)
+    _refuse_four_bits(inputs, spec.into)
+    return inputs, base, [*warnings, *_left_out(inputs)]
 
 
 def _inputs(spec: CombineSpec, ctx: Context) -> dict[str, Input]:

@@ -30,13 +30,7 @@ _DEVIATES_TO_TELL = 0.1
 
 def run(spec: MergeSpec, ctx: Context) -> Outcome:
     """Write base + adapter; a base that is itself an adapter is merged first, in scratch."""
-    adapter = ctx.input("model")
-    if not is_adapter(adapter.path):
-        raise AskError("ask.nothing-to-do", f"{adapter.ref} is a whole model, with nothing to merge", "name an adapter")
-    source: Source = ctx.input("base") if spec.base is not None else base_of(adapter)
-    _check_base(adapter.path, source, spec.other_base, ctx)
-    quantization = read_quantization(adapter.path)
-    _refuse_without_quantization(adapter, spec.into, quantization)
+    adapter, source, quantization = fitting(spec, ctx)
     base, certifies = plain(source, ctx.scratch / "base", spec.dtype), spec.certify
     ctx.check_settings()
 
@@ -65,6 +59,21 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
         return Outcome("model", measures)
     certificate = certify_output(ctx, on_base(adapter, source), merge_in(ctx.out))
     return Outcome("model", measures, certificate=certificate)
+
+
+def fitting(spec: MergeSpec, ctx: Context) -> tuple[Input, Source, Quantization | None]:
+    """The adapter, its base, and how that was quantized in the training: what is known before any work.
+
+    Errors: AskError and ModelError for what cannot be merged.
+    """
+    adapter = ctx.input("model")
+    if not is_adapter(adapter.path):
+        raise AskError("ask.nothing-to-do", f"{adapter.ref} is a whole model, with nothing to merge", "name an adapter")
+    source: Source = ctx.input("base") if spec.base is not None else base_of(adapter)
+    _check_base(adapter.path, source, spec.other_base, ctx)
+    quantization = read_quantization(adapter.path)
+    _refuse_without_quantization(adapter, spec.into, quantization)
+    return adapter, source, quantization
 
 
 def on_base(adapter: Input, base: Source) -> Input:
