@@ -93,6 +93,26 @@ def test_the_worst_row_is_the_odd_one_with_its_text_and_its_loss_at_each_visit(t
     assert (found["state"], found["notes"], worst["copies"], worst["missing"]) == ("succeeded", [], 1, "")
 
 
+def test_the_rows_of_a_step_are_those_that_it_visited_by_their_loss_there(trained):
+    table = pq.read_table(trained / "runs/r/1/raw/out/rows.parquet").to_pydict()
+    visited = [
+        (loss, row) for row, step, loss in zip(table["id"], table["step"], table["loss"], strict=True) if step == 5
+    ]
+    found = burnish.rows("r/1/raw", workspace=trained, at=5, best=2)
+    assert [entry["id"] for entry in found["best"]] == [row for _, row in sorted(visited)[:2]]
+    found = burnish.rows("r/1/raw", workspace=trained, at=5)
+    assert [entry["id"] for entry in found["worst"]] == [row for _, row in sorted(visited, reverse=True)]
+    assert len(visited) == 4
+    assert all(5 in [visit["step"] for visit in entry["visits"]] for entry in found["worst"])
+
+
+def test_a_step_that_visited_no_row_has_none_and_the_note_says_where_the_ledger_ends(trained):
+    found = burnish.rows("r/1/raw", workspace=trained, at=1000)
+    assert (found["worst"], found["notes"]) == ([], ["step 1,000 visited no row: the ledger has the steps up to 9"])
+    with pytest.raises(BurnishError, match="sorted by their loss there, not by rise"):
+        burnish.rows("r/1/raw", workspace=trained, at=5, sort="rise")
+
+
 def test_requested_rows_are_shown_alone(trained):
     one, other = list(losses(trained, "r/1/raw"))[:2]
     found = burnish.rows("r/1/raw", workspace=trained, row=[other, one])

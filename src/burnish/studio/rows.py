@@ -30,12 +30,14 @@ def rows(
     best: int | None = None,
     row: str | Sequence[str] = (),
     sort: str = "last",
+    at: int | None = None,
     workspace: Path | str | None = None,
 ) -> dict[str, Any]:
     """Rows of a training step with their text and their loss at each visit.
 
     `worst` (20 by default) have the highest and `best` the lowest loss, sorted by the `last` one, the `mean`, or the
-    `rise` from the first to the last; `row` names rows by id. `step` names the step of a run with several training
+    `rise` from the first to the last; `row` names rows by id. With `at`, they are among the rows that this optimizer
+    step visited, sorted by their loss there. `step` names the step of a run with several training
     steps. Of a run that has not ended, the visits up to its last save are known.
 
     Returns a dict: `run`, `state`, `data`, counts, `columns`, `notes`, and the lists `worst`, `best` and `named` of
@@ -44,7 +46,10 @@ def rows(
     ids = [row] if isinstance(row, str) else list(row)
     if sort not in SORTS:
         raise AskError("ask.wrong-value", f"sort: '{sort}' is unknown", nearest(sort, SORTS))
-    for field, number in (("worst", worst), ("best", best)):
+    if at is not None and sort != "last":
+        what = f"the rows of step {at} are sorted by their loss there, not by {sort}"
+        raise AskError("ask.wrong-value", what, "leave out sort, or at")
+    for field, number in (("worst", worst), ("best", best), ("at", at)):
         if number is not None and number < 0:
             raise AskError("ask.wrong-value", f"{field} is {number}, which is below 0", f"set {field} to 1 or more")
     if worst is None:
@@ -62,13 +67,15 @@ def rows(
         "ledger": str(ledger),
         "data": None if data is None else data.to_json(),
         "reason": reason,
-        "choice": {"worst": worst, "best": best or 0, "rows": ids, "sort": sort},
+        "choice": {"worst": worst, "best": best or 0, "rows": ids, "sort": sort, "at": at},
     }
     found = ask("burnish.stages.train.rows", request)
     if sort == "rise" and found["visited_once"]:
         notes.append(f"{found['visited_once']:,} rows were visited once: they have no rise, and are left out")
+    if at is not None and (worst or best) and not found["worst"] and not found["best"]:
+        notes.append(f"step {at:,} visited no row: the ledger has the steps up to {found['step']:,}")
     ref = data.ref if data is not None else None
-    return {"run": run.name, "state": run.state, "data": ref, "sort": sort, **found, "notes": notes}
+    return {"run": run.name, "state": run.state, "data": ref, "sort": sort, "at": at, **found, "notes": notes}
 
 
 def training_step(found: Sequence[Run], name: str, step: str | None) -> Run:

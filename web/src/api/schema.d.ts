@@ -6541,6 +6541,8 @@ export interface operations {
                 best?: number | null;
                 row?: string[];
                 sort?: "last" | "mean" | "rise";
+                /** @description Only rows that this optimizer step visited. */
+                at?: number | null;
             };
             header?: never;
             path: {

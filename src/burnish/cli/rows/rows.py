@@ -26,6 +26,9 @@ def rows(
     sort: Annotated[
         str, typer.Option(help="last: the loss at the last visit; mean; rise: from the first to the last visit.")
     ] = "last",
+    at: Annotated[
+        int | None, typer.Option(help="Only rows that this optimizer step visited, by their loss there.")
+    ] = None,
     step: TrainingStep = None,
     full: Full = False,
 ) -> None:
@@ -36,7 +39,7 @@ def rows(
     from burnish.studio.rows import rows as find
 
     output: Output = ctx.obj
-    found = find(name, step=step, worst=worst, best=best, row=row or (), sort=sort, workspace=output.workspace)
+    found = find(name, step=step, worst=worst, best=best, row=row or (), sort=sort, at=at, workspace=output.workspace)
     if output.json:
         return output.print_json(found)
     for note in found["notes"]:
@@ -64,7 +67,7 @@ def print_rows(console: "Console", found: Mapping[str, Any], *, full: bool = Fal
         entries = found[kind]
         if not entries:
             continue
-        console.print(Rule(Text(title.format(_MEASURES[found["sort"]])), align="left", characters="─"))
+        console.print(Rule(Text(title.format(_measure(found))), align="left", characters="─"))
         for number, entry in enumerate(entries, start=1):
             console.print(_heading(number, entry, found["sort"]))
             for line in _visits(entry["visits"], ("step", "loss", *_varying(entry), *extra), console.width):
@@ -79,6 +82,11 @@ def print_rows(console: "Console", found: Mapping[str, Any], *, full: bool = Fal
 
 
 _MEASURES = {"last": "loss at the last visit", "mean": "mean loss", "rise": "rise of the loss"}
+
+
+def _measure(found: Mapping[str, Any]) -> str:
+    """What the rows are sorted by."""
+    return _MEASURES[found["sort"]] if found["at"] is None else f"loss at step {found['at']:,}"
 
 
 def _heading(number: int, entry: Mapping[str, Any], sort: str) -> "Text":

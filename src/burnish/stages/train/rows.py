@@ -53,18 +53,22 @@ def look(
     best: int = 0,
     rows: Iterable[str] = (),
     sort: str = "last",
+    at: int | None = None,
 ) -> dict[str, Any]:
     """The answer to `burnish.rows`: counts, and under `worst`, `best` and `named` the rows with their visits.
+
+    With `at`, those are among the rows that this optimizer step visited, by their loss there.
 
     Errors: AskError `ask.bad-reference` for a row without visits, `ask.nothing-to-do` when no row has a rise.
     """
     if sort == "rise" and visits.once == len(visits) and (worst or best):
         what = f"no row was visited twice up to step {visits.last_step}, so no loss has risen or fallen"
         raise AskError("ask.nothing-to-do", what, "sort by last or mean, or train for several epochs")
-    ranked = {
-        "worst": visits.ranked(sort, highest=True, most=worst),
-        "best": visits.ranked(sort, highest=False, most=best),
-    }
+    if at is None:
+        lists = [visits.ranked(sort, highest=highest, most=most) for highest, most in ((True, worst), (False, best))]
+    else:
+        lists = [visits.visited_at(at, highest=highest, most=most) for highest, most in ((True, worst), (False, best))]
+    ranked = dict(zip(("worst", "best"), lists, strict=True))
     named, unknown = list[int](), list[str]()
     for name in rows:
         places = visits.named(name)

@@ -28,6 +28,7 @@ class Visits:
         encoded = table["id"].combine_chunks().dictionary_encode()
         self._ids, rows = encoded.dictionary, encoded.indices.to_numpy()
         counts = np.bincount(rows, minlength=len(self._ids))
+        self._row_of = rows
         self._order = np.argsort(rows, kind="stable")
         self._ends = np.cumsum(counts)
         self._counts = counts
@@ -76,6 +77,14 @@ class Visits:
         rows = np.flatnonzero(self._counts > 1) if measure == "rise" else np.arange(len(self))
         values = np.nan_to_num(values[rows], nan=np.inf, posinf=np.inf)
         return rows[np.argsort(-values if highest else values, kind="stable")][:most].tolist()
+
+    def visited_at(self, step: int, *, highest: bool, most: int) -> list[int]:
+        """The rows that a step visited, by their loss at that visit. One that is not a number counts as the highest."""
+        places = np.flatnonzero(self._table["step"].to_numpy() == step)
+        values = self._table["loss"].to_numpy().astype(np.float64)[places]
+        values = np.nan_to_num(values, nan=np.inf, posinf=np.inf)
+        order = places[np.argsort(-values if highest else values, kind="stable")]
+        return list(dict.fromkeys(self._row_of[order].tolist()))[:most]
 
     def named(self, name: str) -> list[int]:
         """The rows with an id, or the visited pieces of a row; empty if there is none."""

@@ -215,7 +215,7 @@ export const rowsQuery = (name: StepName, asked: { at: number | null; sort: stri
     queryFn: ({ signal }) =>
       get<Ledger>(
         `${stepPath(name)}/rows`,
-        asked.at === null ? { sort: asked.sort, [asked.side]: 50 } : { step: asked.at },
+        asked.at === null ? { sort: asked.sort, [asked.side]: 50 } : { at: asked.at, worst: 1000 },
         signal,
       ),
   });

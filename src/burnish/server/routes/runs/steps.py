@@ -97,10 +97,13 @@ def list_ledger_rows(
     best: Count = None,
     row: Annotated[list[str], Query(max_length=1000)] = [],  # noqa: B006
     sort: Literal["last", "mean", "rise"] = "last",
+    at: Annotated[
+        int | None, Query(ge=0, lt=1 << 53, description="Only rows that this optimizer step visited.")
+    ] = None,
 ) -> Ledger:
     """Rows of a training with their text and their loss at each visit: those with the highest loss, or by id."""
-    name = f"{recipe}/{number}/{step}"
-    return Ledger.model_validate(row_views.rows(name, worst=worst, best=best, row=row, sort=sort, workspace=place))
+    asked: dict[str, Any] = {"worst": worst, "best": best, "row": row, "sort": sort, "at": at}
+    return Ledger.model_validate(row_views.rows(f"{recipe}/{number}/{step}", **asked, workspace=place))
 
 
 @router.get(_AT + "/rollouts", scope="read")
