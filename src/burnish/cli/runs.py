@@ -1,4 +1,7 @@
-"""The commands `runs list | show | tail | diff | stop | resume`; `rows` and `rollouts` have files of their own."""
+"""The commands `runs list | show | tail | diff | stop | resume | reindex`.
+
+`rows` and `rollouts` have files of their own.
+"""
 
 import json
 import time
@@ -143,6 +146,27 @@ def resume(ctx: typer.Context, name: RunName = "latest") -> None:
     if watcher is None:
         return output.print_json(result.as_dict())
     watcher.print_summary(result)
+    return None
+
+
+@app.command(cls=Command)
+def reindex(ctx: typer.Context) -> None:
+    """Make the index of runs anew from their folders.
+
+    Lists of many runs are read from it. It is in the database of the workspace, which is made if there is none.
+    """
+    from burnish.studio.queueing.reindexing import reindex_runs
+
+    output: Output = ctx.obj
+    found = reindex_runs(workspace=output.workspace)
+    if output.json:
+        return output.print_json(found.as_dict())
+    for one in found.damaged:
+        output.console.print(f"{one.subject}: {one.what}", markup=False)
+    damaged = f"; {len(found.damaged)} records are damaged: see `burnish doctor`" if found.damaged else ""
+    output.console.print(
+        f"indexed {found.runs} runs with {found.steps} steps in {found.database}{damaged}", markup=False
+    )
     return None
 
 
