@@ -126,6 +126,19 @@ def test_a_fine_tune_runs_to_a_model_with_events_and_checkpoints(client, studio,
     spec = json.loads((studio.folder / "runs/ft-support/1/tune/spec.json").read_text())
     assert (spec["epochs"], spec["batch_size"], spec["learning_rate"], spec["seed"]) == (2, 8, 4e-4, 3)
 
+    same = client.fine_tuning.jobs.create(
+        model="builtin:pocket",
+        training_file=training,
+        validation_file=validation,
+        method=hyper(n_epochs=2, batch_size=8, learning_rate_multiplier=2),
+        suffix="support",
+        seed=3,
+    )
+    said = [event.message for event in streamed(client, same.id)]
+    assert said[0] == f"Created fine-tuning job: {same.id}"
+    assert "The result of ft-support/1/tune is reused, which has the same inputs and settings" in said
+    assert client.fine_tuning.jobs.retrieve(same.id).fine_tuned_model == "ft-support.tune@2"
+
     more = client.fine_tuning.jobs.create(model=checkpoints[-1].fine_tuned_model_checkpoint, training_file=training)
     assert client.fine_tuning.jobs.cancel(more.id).status in ("cancelled", "validating_files", "running")
     assert [one.id for one in client.fine_tuning.jobs.list(metadata={"team": "a"})] == [job.id]

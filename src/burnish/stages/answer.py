@@ -27,8 +27,8 @@ def answer_each(function: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     with os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace") as answers:
         os.dup2(2, 1)
         for line in sys.stdin:
-            found = json.dumps(_answered(function, line), ensure_ascii=True, default=str)
-            answers.write(found + "\n")
+            found = json.dumps(_answered(function, line), ensure_ascii=False, default=str)
+            answers.write(found + "\n")  # halves of surrogate pairs, as in odd file names, become `?`
             answers.flush()
 
 

@@ -72,6 +72,7 @@ class KeptWorkroom:
                     child = self._idle.pop()
                     if child.is_alive:
                         return child
+                    child.end()
                     self._count -= 1
                 if self._count < self._most:
                     self._count += 1

@@ -129,6 +129,30 @@ def test_a_long_row_is_cut_and_says_so_and_is_whole_alone(workspace):
     assert (row["cut"], len(row["value"]["prompt"])) == (False, 400_000)
 
 
+def test_a_page_of_many_long_rows_stays_small(workspace):
+    put(workspace, "wide.jsonl", (json.dumps({"prompt": "x" * 150_000, "response": "y"}) + "\n").encode() * 60)
+    page = rows("wide.jsonl", limit=60, workspace=workspace.root)
+    assert len(json.dumps(page)) < 5_000_000
+    assert [row["cut"] for row in page["rows"]] == sorted(row["cut"] for row in page["rows"])
+    assert page["rows"][-1]["cut"]
+    assert not page["rows"][0]["cut"]
+    shown = preview("wide.jsonl", limit=60, workspace=workspace.root)
+    assert len(json.dumps(shown)) < 5_000_000
+
+
+def test_files_that_are_not_named_in_unicode_are_counted_and_break_no_answer(workspace):
+    folder = workspace.data / "odd"
+    folder.mkdir(parents=True)
+    for name in (b"\xff.jsonl", b"fine.jsonl"):
+        with open(os.path.join(os.fsencode(folder), name), "wb") as file:
+            file.write(lines([0]))
+    root = {"workspace": workspace.root}
+    listed = datasets(**root)
+    assert [row["name"] for row in listed["datasets"]] == ["data/odd/fine.jsonl"]
+    assert listed["not_listed"] == 1
+    json.dumps([listed, rows("data/odd", **root)]).encode()
+
+
 def test_the_first_rows_of_a_large_file_come_before_all_are_counted(workspace):
     put(workspace, "large.jsonl", lines(range(16_000)))
     root = {"workspace": workspace.root}

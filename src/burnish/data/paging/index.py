@@ -110,8 +110,9 @@ def files_key(path: Path, subset: str | None, encoding: str | None) -> str:
     for file in find_files(path, ReadReport(encoding=encoding), subset):
         on_disk = file.path.archive if isinstance(file.path, Member) else file.path
         status = on_disk.stat()
-        seen.append([str(on_disk), file.name, file.split, file.size, status.st_size, status.st_mtime_ns, status.st_ino])
-    return of_value([FORMAT, str(path), subset, encoding, seen])
+        stamp = [file.size, status.st_size, status.st_mtime_ns, status.st_ino]
+        seen.append([ascii(str(on_disk)), ascii(file.name), file.split, *stamp])
+    return of_value([FORMAT, ascii(str(path)), subset, encoding, seen])
 
 
 def kept_index(path: Path, cache: Path, subset: str | None = None, encoding: str | None = None) -> PageIndex | None:

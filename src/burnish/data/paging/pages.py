@@ -14,8 +14,8 @@ from burnish.data.paging.index import PageIndex
 from burnish.data.reader import read
 from burnish.data.record import Bad, ReadReport, Record
 
-MOST_CHARACTERS = 200_000
-"""Of a row on a page as JSON; a longer one is shown with its texts and lists cut, and is said to be."""
+MOST_CHARACTERS, _MOST_ON_PAGE, _LEAST = 200_000, 4_000_000, 1_000
+"""Of a row on a page as JSON, and of all rows of a page; a longer one has its texts and lists cut, and says so."""
 _TEXT, _ITEMS = 4_000, 100
 
 
@@ -77,21 +77,35 @@ def prepared_page(folder: Path, split: str, offset: int, limit: int) -> list[Sho
     return found
 
 
-def as_json(shown: Shown, *, whole: bool = False) -> dict[str, Any]:
+def fitted(value: Any, most: int = MOST_CHARACTERS) -> tuple[Any, bool]:
+    """(the value, whether it was cut): one of more than `most` characters as JSON has its texts and lists cut."""
+    if len(json.dumps(value, ensure_ascii=False, default=str)) <= most:
+        return value, False
+    return _cut(value, _TEXT if most == MOST_CHARACTERS else _LEAST // 4), True
+
+
+class Budget:
+    """What is left of the characters of a page: so many long rows are cut that it stays small."""
+
+    def __init__(self, rows: int):
+        self._left, self._rows = _MOST_ON_PAGE, rows
+
+    def fitted(self, value: Any) -> tuple[Any, bool]:
+        """As `fitted`, within what is left for this row."""
+        most = MOST_CHARACTERS if self._left > self._rows * _LEAST else _LEAST
+        shown, is_cut = fitted(value, most)
+        self._left -= len(json.dumps(shown, ensure_ascii=False, default=str))
+        return shown, is_cut
+
+
+def as_json(shown: Shown, budget: Budget, *, whole: bool = False) -> dict[str, Any]:
     """A row of a page for the API."""
     item = shown.item
     if isinstance(item, Bad):
         bad = {"field": item.field, "reason": item.reason, "text": item.raw[:_TEXT]}
         return {"row": shown.number, "source": item.source, "value": None, "bad": bad, "cut": len(item.raw) > _TEXT}
-    value, is_cut = (item.raw, False) if whole else fitted(item.raw)
+    value, is_cut = (item.raw, False) if whole else budget.fitted(item.raw)
     return {"row": shown.number, "source": item.source, "value": value, "bad": None, "cut": is_cut, **shown.counts}
-
-
-def fitted(value: Any) -> tuple[Any, bool]:
-    """(the value, whether it was cut): one that is very long has its texts and lists cut."""
-    if len(json.dumps(value, ensure_ascii=False, default=str)) <= MOST_CHARACTERS:
-        return value, False
-    return _cut(value, _TEXT), True
 
 
 def _cut(value: Any, most: int) -> Any:

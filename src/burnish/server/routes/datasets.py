@@ -104,7 +104,10 @@ class DatasetRow(BaseModel):
 
 
 class DatasetList(BaseModel):
-    """Uploads, files and artifacts, each the newest first; `not_listed` files are beyond the first 2,000."""
+    """Uploads, files and artifacts, each the newest first.
+
+    `not_listed` files are beyond the first 2,000, or not named in Unicode.
+    """
 
     datasets: list[DatasetRow]
     not_listed: int

@@ -16,7 +16,7 @@ from burnish.data.dataset import is_prepared, row_count, splits
 from burnish.data.files.opening import is_plain, opened_between
 from burnish.data.mapping import Found, Mapped, detect, map_rows, renamed
 from burnish.data.paging.index import PageIndex, described, kept_index, open_index
-from burnish.data.paging.pages import Shown, as_json, fitted, head, page, prepared_page
+from burnish.data.paging.pages import Budget, Shown, as_json, head, page, prepared_page
 from burnish.data.reader import read
 from burnish.data.readers.json_lines import as_object, read_json_lines
 from burnish.data.record import Bad, ReadReport, Record, RowError, check_size
@@ -55,7 +55,8 @@ def rows(request: Request) -> dict[str, Any]:
     split, offset, shown = _page(request)
     whole = bool(request.get("whole")) and len(shown) <= 1
     total, names = _total(request, split)
-    listed = [as_json(one, whole=whole) for one in shown]
+    budget = Budget(len(shown))
+    listed = [as_json(one, budget, whole=whole) for one in shown]
     return {"rows": listed, "split": split, "offset": offset, "total": total, "splits": names}
 
 
@@ -68,7 +69,8 @@ def preview(request: Request) -> dict[str, Any]:
     is_ready = is_prepared(Path(request["path"]))
     found = None if is_ready else _layout(request)
     renderer = _renderer(request)
-    listed = [_previewed(one, found, request, renderer) for one in shown]
+    budget = Budget(len(shown))
+    listed = [_previewed(one, found, request, renderer, budget) for one in shown]
     total, names = _total(request, split)
     layout = None if found is None else {"format": found.format.name, "reason": found.reason}
     return {"rows": listed, "split": split, "offset": offset, "total": total, "splits": names, "layout": layout}
@@ -192,14 +194,16 @@ def _mapped(item: Record | Bad, found: Found, request: Request) -> list[Mapped |
     return list(map_rows(renamed([item], request.get("columns") or {}), found))
 
 
-def _previewed(shown: Shown, found: Found | None, request: Request, renderer: "RowRenderer | None") -> dict[str, Any]:
+def _previewed(
+    shown: Shown, found: Found | None, request: Request, renderer: "RowRenderer | None", budget: Budget
+) -> dict[str, Any]:
     """One row of a preview."""
     row: dict[str, Any] = {"row": shown.number, "source": shown.item.source, "value": None, "pieces": [], "cut": False}
     (item,) = [shown.item] if found is None else _mapped(shown.item, found, request)
     if isinstance(item, Bad):
         return {**row, "error": str(item), "field": item.field}
     value = item.row if isinstance(item, Mapped) else item.raw
-    row["value"], row["cut"] = fitted(value)
+    row["value"], row["cut"] = budget.fitted(value)
     if renderer is None:
         return {**row, "error": None}
     try:

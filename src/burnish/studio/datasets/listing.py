@@ -10,7 +10,7 @@ from typing import Any
 from burnish.core.files import read_json
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.index.entry import StepEntry, entry_of
-from burnish.studio.datasets.names import KINDS, Dataset, find, uploaded
+from burnish.studio.datasets.names import KINDS, Dataset, find, is_encodable, uploaded
 from burnish.studio.datasets.records import upload_record, with_hash
 from burnish.studio.listing.snapshots import steps_of
 
@@ -20,7 +20,8 @@ _COUNTS = ("read", "kept", "quarantined", "dropped", "splits", "tokens", "learne
 
 def datasets(*, workspace: Path | str | None = None) -> dict[str, Any]:
     """`datasets`, the newest first of each origin: uploads, files, artifacts of kind `dataset` or `rows` with the
-    counts of their `stats.json`; and `not_listed`, the number of files below `data/` beyond the first 2,000."""
+    counts of their `stats.json`; and `not_listed`, the number of files below `data/` beyond the first 2,000, or whose
+    names are not Unicode."""
     place = Workspace.find(workspace)
     uploads = [summary(find(name, place), place) for name in uploaded(place)]
     names, left_out = _files(place)
@@ -80,8 +81,9 @@ def _files(place: Workspace) -> tuple[list[str], int]:
             path = Path(base, name)
             if name.startswith(".") or not path.is_file() or not path.resolve().is_relative_to(place.data.resolve()):
                 continue
-            if len(names) < _MOST_FILES:
-                names.append(path.relative_to(place.root).as_posix())
+            relative = path.relative_to(place.root).as_posix()
+            if len(names) < _MOST_FILES and is_encodable(relative):
+                names.append(relative)
             else:
                 left_out += 1
     return names, left_out

@@ -103,7 +103,17 @@ def uploaded(place: Workspace) -> set[str]:
 
 
 def _is_own_file(path: Path) -> bool:
-    return not path.name.startswith(".") and not path.is_symlink() and path.is_file()
+    is_named = not path.name.startswith(".") and is_encodable(path.name)
+    return is_named and not path.is_symlink() and path.is_file()
+
+
+def is_encodable(name: str) -> bool:
+    """Whether a file's name is Unicode: another one cannot be in an answer, nor be asked for."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _file(name: str, place: Workspace) -> Dataset:

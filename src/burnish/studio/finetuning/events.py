@@ -96,6 +96,8 @@ class _Reader:
     def _of_step(self, step: str) -> list[tuple[float, dict[str, Any]]]:
         """Those of a step in the order of its file, each with a time that does not go back."""
         run = self._place.steps_of(self._record.recipe, self._record.number)[step]
+        if not run.name.startswith(f"{self._record.run}/"):
+            return self._of_reused(step, run.name)
         found: list[tuple[float, dict[str, Any]]] = []
         latest = 0.0
         for event, offset in run.events.read(self._offsets[step]):
@@ -105,6 +107,16 @@ class _Reader:
                 message, level, data = said
                 found.append((latest, self._made(f"{step}-{offset}", event.at, message, level, data)))
         return found
+
+    def _of_reused(self, step: str, run: str) -> list[tuple[float, dict[str, Any]]]:
+        """Of a step that an earlier run has done, with the same inputs and settings: that it is reused."""
+        if self._offsets[step]:
+            return []
+        self._offsets[step] = 1
+        said = [f"The result of {run} is reused, which has the same inputs and settings"]
+        said += [_OF_STATES[step, "succeeded"]]
+        at = self._record.history[0][0]
+        return [(at, self._made(f"{step}-{number}", at, text)) for number, text in enumerate(said)]
 
     def _said(self, step: str, event: Event) -> tuple[str, str, dict[str, Any] | None] | None:
         """(message, level, metrics) of an event; None for one that OpenAI's clients have no use for."""
