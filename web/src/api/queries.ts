@@ -17,7 +17,8 @@ export function noteRefusal(error: unknown): void {
 }
 
 export const queries = new QueryClient({
-  queryCache: new QueryCache({ onError: noteRefusal }),
+  // a refused check of the session leads to the login, and must not ask for another check
+  queryCache: new QueryCache({ onError: (error, query) => query.queryKey[0] !== "session" && noteRefusal(error) }),
   defaultOptions: {
     queries: {
       staleTime: 5_000,
