@@ -88,6 +88,16 @@ def test_each_wrong_setting_is_named_with_its_step(studio):
     assert post(studio, "/plans", 422, recipe="demo", settings=wrong[2:])["errors"][0]["field"] == "data.split.test"
 
 
+def test_a_draft_has_a_plan_or_what_is_wrong_with_it(studio):
+    whole = post(studio, "/drafts", recipe="demo", only=["requests"])
+    assert whole["problem"] is None
+    assert whole["plan"]["steps"] == post(studio, "/plans", recipe="demo", only=["requests"])["steps"]
+    wrong = post(studio, "/drafts", stage="sft", values={"base": "builtin:pocket"})
+    assert wrong["plan"] is None
+    assert wrong["problem"]["status"] == 422
+    assert [fault["field"] for fault in wrong["problem"]["errors"]] == ["steps.sft.data"]
+
+
 def test_a_wrong_field_of_the_request_is_named(studio):
     found = post(studio, "/plans", 422, recipe=["demo"], other=1)
     assert {fault["field"] for fault in found["errors"]} == {"body.recipe", "body.other"}

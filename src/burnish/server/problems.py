@@ -70,11 +70,16 @@ def status_of(code: str, method: str = "POST") -> int:
 
 def problem_of(error: BurnishError, method: str = "POST", headers: Mapping[str, str] | None = None) -> Response:
     """The answer for an error."""
+    return _answer(described(error, method), headers)
+
+
+def described(error: BurnishError, method: str = "POST") -> Problem:
+    """An error as a problem."""
     made = _problem(error.code, status_of(error.code, method), error.what, error.fix)
     if error.fields:
         faults = [FieldFault(field=field, message=what) for field, what in error.fields]
         made = made.model_copy(update={"errors": faults})
-    return _answer(made, headers)
+    return made
 
 
 def problem_of_fields(error: RequestValidationError) -> Response:

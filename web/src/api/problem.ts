@@ -31,21 +31,29 @@ function faults(said: unknown): FieldFault[] {
   return said.filter((one) => typeof one?.field === "string" && typeof one?.message === "string");
 }
 
+/** A problem that is part of a reply. */
+export function problemIn(
+  said: Record<string, unknown>,
+  reply: { status: number; statusText: string } = { status: Number(said.status), statusText: "" },
+  after: number | null = null,
+): Problem {
+  const text = (key: string) => (typeof said[key] === "string" ? said[key] : "");
+  return new Problem(
+    reply.status,
+    text("title") || reply.statusText,
+    text("detail"),
+    text("code"),
+    text("fix"),
+    after,
+    faults(said.errors),
+  );
+}
+
 export async function problemOf(reply: Response): Promise<Problem> {
   const wait = Number(reply.headers.get("retry-after"));
   const after = Number.isFinite(wait) && wait > 0 ? wait : null;
   try {
-    const said = (await reply.json()) as Record<string, unknown>;
-    const text = (key: string) => (typeof said[key] === "string" ? said[key] : "");
-    return new Problem(
-      reply.status,
-      text("title") || reply.statusText,
-      text("detail"),
-      text("code"),
-      text("fix"),
-      after,
-      faults(said.errors),
-    );
+    return problemIn((await reply.json()) as Record<string, unknown>, reply, after);
   } catch {
     return new Problem(reply.status, reply.statusText || `HTTP ${reply.status}`, "", "", "", after);
   }

@@ -416,6 +416,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/drafts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Plan Draft
+         * @description As a plan, for a request that is being written: what is wrong with it is no error of the call.
+         */
+        post: operations["plan_draft"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/exports": {
         parameters: {
             query?: never;
@@ -651,6 +671,26 @@ export interface paths {
         get: operations["show_machine"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/merges/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview Merge
+         * @description Check whether adapters can be merged, and say what would come out: rank, dtype and size.
+         */
+        post: operations["preview_merge"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2349,6 +2389,14 @@ export interface components {
             n_epochs?: number | "auto";
         };
         /**
+         * Draft
+         * @description Either what would happen, or what is still wrong.
+         */
+        Draft: {
+            plan?: components["schemas"]["Plan"] | null;
+            problem?: components["schemas"]["Problem"] | null;
+        };
+        /**
          * Edit
          * @description The new value of a row; null removes the row.
          * @example {
@@ -2943,6 +2991,112 @@ export interface components {
             settings: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * MergeBase
+         * @description The model below the adapters.
+         */
+        MergeBase: {
+            /** Bytes */
+            bytes: number;
+            /** Dtype */
+            dtype: string;
+            /** Family */
+            family: string;
+            /** Parameters */
+            parameters: number;
+            /** Ref */
+            ref: string;
+        };
+        /**
+         * MergePreview
+         * @description What a merge would do; `warnings` are those that it would give.
+         */
+        MergePreview: {
+            /** Adapters */
+            adapters: components["schemas"]["MergedAdapter"][];
+            base: components["schemas"]["MergeBase"];
+            result: components["schemas"]["MergeResult"];
+            /** Warnings */
+            warnings: string[];
+        };
+        /**
+         * MergeRequest
+         * @description A stage, and its settings as in a recipe.
+         * @example {
+         *       "stage": "combine",
+         *       "values": {
+         *         "adapters": [
+         *           {
+         *             "adapter": "support@1",
+         *             "weight": 0.7
+         *           },
+         *           {
+         *             "adapter": "legal@2",
+         *             "weight": 0.3
+         *           }
+         *         ],
+         *         "method": "linear"
+         *       }
+         *     }
+         */
+        MergeRequest: {
+            /**
+             * Stage
+             * @enum {string}
+             */
+            stage: "merge" | "combine";
+            /** Values */
+            values: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * MergeResult
+         * @description What would be written. With `dtype: auto` the size is between `bytes` and `most_bytes`.
+         */
+        MergeResult: {
+            /** Bytes */
+            bytes: number;
+            /** Dtype */
+            dtype: string;
+            /** Into */
+            into?: ("original" | "dequantized") | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "adapter" | "model";
+            /** Most Bytes */
+            most_bytes: number;
+            /** Rank */
+            rank: number | null;
+            /** Rank Is */
+            rank_is: ("exactly" | "at most") | null;
+        };
+        /**
+         * MergedAdapter
+         * @description One of the adapters. `rank` is the highest of its layers.
+         */
+        MergedAdapter: {
+            /** Alpha */
+            alpha: number | null;
+            /** Bytes */
+            bytes: number;
+            /** In Four Bits */
+            in_four_bits: boolean;
+            /** Name */
+            name: string;
+            /** Parameters */
+            parameters: number;
+            /** Rank */
+            rank: number;
+            /** Ref */
+            ref: string;
+            /** Tensors */
+            tensors: number;
+            /** Weight */
+            weight: number;
         };
         /**
          * Method
@@ -5249,6 +5403,40 @@ export interface operations {
             };
         };
     };
+    plan_draft: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Asked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Draft"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
     list_exports: {
         parameters: {
             query?: {
@@ -5635,6 +5823,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Machine"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    preview_merge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MergeRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MergePreview"];
                 };
             };
             /** @description An error. */

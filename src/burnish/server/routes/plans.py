@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from burnish.core.errors import AskError, DataError, ModelError
+from burnish.server.problems import Problem, described
 from burnish.server.routing import Place, Router, ServerSettings
 from burnish.studio.recipes.given import Given
 from burnish.studio.recipes.planned import plan_given
@@ -68,6 +70,22 @@ class Plan(BaseModel):
     yaml: str
     command: str
     python: str
+
+
+class Draft(BaseModel):
+    """Either what would happen, or what is still wrong."""
+
+    plan: Plan | None = None
+    problem: Problem | None = None
+
+
+@router.post("/drafts", scope="read")
+def plan_draft(asked: Asked, place: Place, settings: ServerSettings) -> Draft:
+    """As a plan, for a request that is being written: what is wrong with it is no error of the call."""
+    try:
+        return Draft(plan=plan(asked, place, settings))
+    except (AskError, DataError, ModelError) as error:
+        return Draft(problem=described(error))
 
 
 @router.post("/plans", scope="read")

@@ -2,6 +2,7 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { send } from "@/api/call";
 import { answer, api, type Shape } from "@/api/client";
+import { problemIn } from "@/api/problem";
 import type { Schema } from "../form";
 import type { Asked } from "./draft";
 
@@ -40,8 +41,12 @@ export const stageQuery = (name: string) =>
 export const planQuery = (asked: Asked | null) =>
   queryOptions({
     queryKey: ["plan", asked],
-    queryFn: ({ signal }) =>
-      answer(api.POST("/api/v1/plans", { body: { settings: [], only: [], force: [], ...asked }, signal })),
+    queryFn: async ({ signal }) => {
+      const body = { settings: [], only: [], force: [], ...asked };
+      const { plan, problem } = await answer(api.POST("/api/v1/drafts", { body, signal }));
+      if (plan) return plan;
+      throw problemIn(problem ?? {});
+    },
     enabled: asked !== null,
     placeholderData: keepPreviousData,
     retry: false,
