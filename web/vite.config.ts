@@ -17,5 +17,5 @@ export default defineConfig({
     manifest: true, // the test of the size of the first load reads it
   },
   server: { host: "127.0.0.1", port: 5273, proxy: { "/api": passed, "/v1": passed, "/health": passed } },
-  test: { environment: "happy-dom", include: ["tests/**/*.test.{ts,tsx}"], restoreMocks: true },
+  test: { environment: "happy-dom", include: ["tests/**/*.test.{ts,tsx}"], restoreMocks: true, testTimeout: 30_000 },
 });

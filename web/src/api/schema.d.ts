@@ -2246,7 +2246,9 @@ export interface components {
         };
         /**
          * DatasetList
-         * @description Uploads, files and artifacts, each the newest first; `not_listed` files are beyond the first 2,000.
+         * @description Uploads, files and artifacts, each the newest first.
+         *
+         *     `not_listed` files are beyond the first 2,000, or not named in Unicode.
          */
         DatasetList: {
             /** Datasets */

@@ -1,8 +1,18 @@
-// The screen *Settings*.
+// Settings: how the page looks, who may ask, and what the `.env` of the workspace holds.
 import { useTranslation } from "react-i18next";
-import { Soon } from "./failures";
+import { Appearance } from "@/features/settings/appearance";
+import { OtherBrowser, Tokens } from "@/features/settings/tokens";
+import { Variables } from "@/features/settings/variables";
+import { Page } from "@/ui";
 
 export default function Settings() {
   const { t } = useTranslation();
-  return <Soon title={t("nav.settings")} />;
+  return (
+    <Page title={t("nav.settings")} width="reading">
+      <Appearance />
+      <Tokens />
+      <OtherBrowser />
+      <Variables />
+    </Page>
+  );
 }

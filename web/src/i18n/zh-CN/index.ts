@@ -17,6 +17,7 @@ import problem from "./problem.json";
 import run from "./run.json";
 import runs from "./runs.json";
 import session from "./session.json";
+import settings from "./settings.json";
 import state from "./state.json";
 import ui from "./ui.json";
 
@@ -39,6 +40,7 @@ export default {
   run,
   runs,
   session,
+  settings,
   state,
   ui,
 };
