@@ -17,9 +17,9 @@ class Studio:
     """A running server; `page` is a client that is logged in, `anyone` one that is not."""
 
     def __init__(self, folder, *options):
-        self.folder, self._options = folder, options
+        self.folder, self._options, self._clients = folder, options, []
         self.start()
-        self.anyone = httpx.Client(base_url=self.address, timeout=30)
+        self.anyone = self.client()
         self.page = self.log_in()
 
     def start(self, port=0):
@@ -29,8 +29,12 @@ class Studio:
         assert "address" in said, said
         self.address = said["address"]
 
+    def client(self, **headers):
+        self._clients.append(httpx.Client(base_url=self.address, headers=headers, timeout=30))
+        return self._clients[-1]
+
     def log_in(self):
-        client = httpx.Client(base_url=self.address, timeout=30)
+        client = self.client()
         answer = client.post("/api/v1/session", json={"token": new_login(workspace=self.folder)})
         assert answer.status_code == 200, answer.text
         client.headers["X-CSRF-Token"] = answer.json()["csrf"]
@@ -42,8 +46,8 @@ class Studio:
         self.process.stdout.close()
 
     def close(self):
-        self.anyone.close()
-        self.page.close()
+        for client in self._clients:
+            client.close()
         self.stop()
 
 

@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import openai
 import pytest
 from openai.types.fine_tuning import FineTuningJobEvent
+
+from burnish.studio.serving.logins import add_token
 
 CHAT = [
     {"messages": [{"role": "user", "content": f"question {n}"}, {"role": "assistant", "content": f"answer {n}"}]}
@@ -30,12 +31,10 @@ def lines(rows):
 
 @pytest.fixture(scope="module")
 def client(studio):
-    """The official client, with the session of a browser."""
-    headers = {"X-CSRF-Token": studio.page.headers["X-CSRF-Token"]}
-    http = httpx.Client(cookies=studio.page.cookies, headers=headers, timeout=60)
-    made = openai.OpenAI(base_url=f"{studio.address}/v1", api_key="none", http_client=http, max_retries=0)
-    yield made
-    http.close()
+    """The official client, with a token as its key."""
+    token = add_token("openai", "run", workspace=studio.folder)
+    with openai.OpenAI(base_url=f"{studio.address}/v1", api_key=token, timeout=60, max_retries=0) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

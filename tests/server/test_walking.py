@@ -14,7 +14,7 @@ def test_runs_need_a_login(studio):
 
 
 def test_a_browser_that_is_logged_in_lists_runs(studio):
-    assert studio.page.get("/api/v1/runs").json() == {"runs": [], "next": None}
+    assert studio.page.get("/api/v1/runs").json() == {"runs": [], "next": None, "total": 0}
 
 
 def test_the_page_answers_at_every_address_of_its_own(studio):

@@ -32,7 +32,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Evaluation": ("generate", "evaluate", "compare", "judge", "rubrics", "certify"),
     "Export and serving": ("export", "gguf", "quantize", "serve", "keys", "smoke-test"),
     "Containers": ("up", "down", "bash", "logs"),
-    "Page and queue": ("ui", "submit", "jobs", "worker"),
+    "Page and queue": ("ui", "tokens", "submit", "jobs", "worker"),
     "Registry": ("models", "adapters", "lineage", "gc", "reindex"),
 }
 """Those of `burnish --help`, in the order of the work."""

@@ -10,7 +10,7 @@ from burnish.cli import containers, exploration, jobs, machine, recipes, runs
 from burnish.cli.command import Commands, in_sections
 from burnish.cli.entry import StageEntry
 from burnish.cli.registry import apps as registry
-from burnish.cli.serving import keys, ui
+from burnish.cli.serving import keys, tokens, ui
 
 
 class _Commands(Commands):
@@ -76,7 +76,7 @@ def options(
     ctx.obj = Output(workspace=workspace, json=json, debug=debug)
 
 
-for module in (recipes, runs, jobs, registry, exploration, keys, machine, containers, ui):
+for module in (recipes, runs, jobs, registry, exploration, keys, machine, containers, ui, tokens):
     module.register(app)
 
 

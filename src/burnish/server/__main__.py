@@ -9,20 +9,24 @@ import contextlib
 import json
 import logging
 import os
+import socket
 import sys
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
-from burnish.core.errors import BurnishError
+from burnish.core.errors import AskError, BurnishError
+from burnish.core.http.connection import connection_type
 from burnish.core.http.sockets import bound_socket
 from burnish.core.processes import end_with_parent
 from burnish.core.runs.workspace import Workspace
 from burnish.server.app import make_app
+from burnish.server.problems import refuse_connection
 from burnish.server.settings import PAGE, Settings
 from burnish.server.streams import Streams
 from burnish.studio.queueing.opening import kept_open
+from burnish.studio.serving.logins import announced
 from burnish.studio.settings.environment import load_env_file
 
 _LARGEST_HEADERS = 32 << 10
@@ -65,14 +69,21 @@ def _serve(asked: argparse.Namespace) -> None:
         except BurnishError as error:  # routes of the queue answer with it, the others go on
             logging.getLogger(__name__).warning("%s", error)
         app = make_app(settings)
-        server = _Server(_config(app), settings, app.state.streams)
+        if settings.is_open and not app.state.access.has_tokens:
+            what = f"--host {settings.host} is open to other machines, and no token exists that they could ask with"
+            raise AskError(
+                "ask.missing-key", what, "make one: burnish tokens add NAME --scope run; or leave --host out"
+            )
+        kept.enter_context(announced(settings.address, workspace=place.root))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier server may not be over
+        server = _Server(_config(app, settings), settings, app.state.streams)
         asyncio.run(server.serve(sockets=[bound]))
 
 
-def _config(app: FastAPI) -> uvicorn.Config:
+def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="h11",
+        http=connection_type(refuse_connection, settings.body_seconds),
         ws="none",
         lifespan="off",
         log_config=None,

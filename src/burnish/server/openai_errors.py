@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from burnish.core.http.openai_errors import openai_error
@@ -10,6 +11,21 @@ from burnish.core.http.openai_errors import openai_error
 OPENAI = "/v1/"
 _OF_MESSAGES = 422
 _DROPPED = ("content-length", "content-type")
+
+
+class OpenAIError(BaseModel):
+    """An error as OpenAI's clients read it; `param` is the field that is wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIErrors(BaseModel):
+    """The answer for an error."""
+
+    error: OpenAIError
 
 
 def openai_shaped(problem: Response) -> Response:

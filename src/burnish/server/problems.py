@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from burnish.core.errors import CODES, BurnishError
+from burnish.core.http.connection import Fault
 
 _FAMILIES = {"ask": 422, "data": 422, "model": 422, "machine": 503, "run": 409}
 _STATUS = {
@@ -37,6 +38,7 @@ _STATUS = {
 }
 _NOT_FOUND = frozenset({"ask.bad-reference", "ask.unknown-stage", "model.not-found"})
 """What a path names is not there: 404 where nothing is to be made of it, else the request is wrong."""
+_NO_HTTP = "the request is not valid HTTP, or its headers are too large"
 _RETRY_SECONDS = {"run.busy": 2, "ask.too-often": 30}
 
 
@@ -99,6 +101,14 @@ def unexpected(reference: str) -> Response:
     fix = f"try again; the log of the server has the details under {reference}"
     made = _problem("run.failed", 500, "the server failed unexpectedly", fix)
     return _answer(made.model_copy(update={"reference": reference}))
+
+
+def refuse_connection(fault: Fault) -> tuple[int, str, bytes]:
+    """The status, content type and body for a connection that sends no HTTP, or its headers too slowly."""
+    code = "ask.too-slow" if fault == "too-slow" else "ask.wrong-value"
+    status, what = (408, "the headers did not arrive in time") if fault == "too-slow" else (400, _NO_HTTP)
+    made = _answer(_problem(code, status, what, "check the client, or the proxy before the server"))
+    return status, "application/problem+json", bytes(made.body)
 
 
 def _problem(code: str, status: int, detail: str, fix: str) -> Problem:

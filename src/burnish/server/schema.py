@@ -9,7 +9,6 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from burnish.server.app import make_app
-from burnish.server.security.access import COOKIE
 from burnish.server.settings import Settings
 
 
@@ -17,7 +16,7 @@ def schema_of(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI schema of an app, the same for every workspace."""
     made = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     made["components"]["securitySchemes"] = {
-        "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+        "session": {"type": "apiKey", "in": "cookie", "name": "burnish-session-PORT"},
         "token": {"type": "http", "scheme": "bearer"},
     }
     return made

@@ -10,11 +10,13 @@ from pathlib import Path
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
 
 from burnish.server.security.headers import new_nonce, policy_of_page
 
 NONCE = "__CSP_NONCE__"
+_OF_API = ("/api/", "/v1/")
 _NOT_BUILT = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>burnish</title></head>
 <body><h1>The page is not built</h1>
@@ -23,13 +25,18 @@ Node); <code>pip install 'burnish[ui]'</code> installs it built.</p></body></htm
 """
 
 
+class _PageRoute(Route):
+    """Every path but those of the API, whose routes say themselves which methods they take."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return (Match.NONE, {}) if scope["path"].startswith(_OF_API) else super().matches(scope)
+
+
 def page_routes(folder: Path) -> list[BaseRoute]:
     """The routes of the page in `folder`; the last of the app's, since they take every path."""
 
     async def page(request: Request) -> Response:
         path: str = request.path_params["path"]
-        if path.startswith(("api/", "v1/")) or path in ("api", "v1"):
-            raise HTTPException(404)
         if (found := _file(folder, path)) is not None:
             kept = "public, max-age=31536000, immutable" if path.startswith("assets/") else "no-cache"
             return FileResponse(found, media_type=mimetypes.guess_type(found.name)[0], headers={"Cache-Control": kept})
@@ -37,7 +44,7 @@ def page_routes(folder: Path) -> list[BaseRoute]:
             raise HTTPException(404)
         return _index(folder)
 
-    return [Route("/{path:path}", page, methods=["GET"], name="page", include_in_schema=False)]
+    return [_PageRoute("/{path:path}", page, methods=["GET"], name="page", include_in_schema=False)]
 
 
 def _file(folder: Path, path: str) -> Path | None:
@@ -62,5 +69,5 @@ def _index(folder: Path) -> Response:
     headers = {"Content-Security-Policy": policy_of_page(nonce), "Cache-Control": "no-store"}
     index = folder / "index.html"
     if not index.is_file():
-        return HTMLResponse(_NOT_BUILT, 503, headers)
+        return HTMLResponse(_NOT_BUILT, 404, headers)
     return HTMLResponse(index.read_text(encoding="utf-8").replace(NONCE, nonce), headers=headers)

@@ -20,6 +20,8 @@ PREFIX = "burnish-"
 _NAME = re.compile(r"[\w][\w.@-]{0,63}")
 _FORMAT = 1
 _LARGEST = 1 << 24
+SCOPES = ("read", "run", "admin")
+"""Of a token of the studio; each includes those before it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Key:
     tokens_per_minute: int | None = None
     admin: bool = False
     """Whether it may load and unload adapters."""
+    scope: str | None = None
+    """Of a token of the studio: read, run or admin."""
 
     @property
     def has_expired(self) -> bool:
@@ -131,8 +135,16 @@ def _write(path: Path, keys: list[Key]) -> None:
     """Replace the file; who may read it stays as it was, so that the server still can."""
     before = path.stat() if path.exists() else None
     mode = 0o600 if before is None else stat.S_IMODE(before.st_mode)
-    write_json(path, {"format": _FORMAT, "keys": [asdict(key) for key in keys]}, mode=mode)
+    write_json(path, {"format": _FORMAT, "keys": [_entry_of(key) for key in keys]}, mode=mode)
     keep_owner(path, before)
+
+
+def _entry_of(key: Key) -> dict[str, Any]:
+    """What the file has of a key; an older burnish knows no scopes, and reads files without them."""
+    entry = asdict(key)
+    if key.scope is None:
+        del entry["scope"]
+    return entry
 
 
 def _check_file(path: Path) -> None:
@@ -169,6 +181,8 @@ def _key_of(entry: Any) -> Key:
             raise ValueError("a limit is a whole number")
     if type(key.admin) is not bool:
         raise ValueError("admin is true or false")
+    if key.scope is not None and key.scope not in SCOPES:
+        raise ValueError(f"scope is one of {', '.join(SCOPES)}")
     if key.expires is not None and datetime.fromisoformat(key.expires).tzinfo is None:
         raise ValueError("expires is a time with an offset, such as 2027-01-31T00:00:00+00:00")
     return replace(key, models=None if names is None else tuple(names))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.secrets import mask, masked_value
@@ -16,7 +16,7 @@ from burnish.jobs.database.tables import counters, jobs, workers
 from burnish.jobs.identity import ProcessIdentity, this_process
 from burnish.jobs.queue import leasing, order
 from burnish.jobs.queue.change import by_id, changing, read
-from burnish.jobs.queue.job import EndState, Job, JobState, Lease, NewJob, Requested, Slot, Worker
+from burnish.jobs.queue.job import TRANSITIONS, EndState, Job, JobState, Lease, NewJob, Requested, Slot, Worker
 from burnish.jobs.queue.needs import cancel_hopeless, refuse_unknown_needs
 from burnish.jobs.queue.observation import LEASE_SECONDS, Observation
 
@@ -78,6 +78,13 @@ class Queue:
             query = query.where(jobs.c.run == run)
         with self.database.reading() as connection:
             return read(connection, query.order_by(*order.LISTED).limit(limit))
+
+    def counts(self, run: str | None = None) -> Mapping[JobState, int]:
+        """The number of jobs in each state, of a run or of all."""
+        query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+        with self.database.reading() as connection:
+            found = connection.execute(query if run is None else query.where(jobs.c.run == run))
+            return {**dict.fromkeys(TRANSITIONS, 0), **{row[0]: row[1] for row in found}}
 
     def job(self, number: int) -> Job:
         """A job. Errors: AskError `ask.no-such-job`."""

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from burnish.core.http.connection import connection_type
 from burnish.core.http.sockets import address_of
-from burnish.serve.http.connection import Connection
+from burnish.serve.http.connection import refuse
 from burnish.serve.http.state import ServerState
 from burnish.specs.ship.server import ServerSpec
 
@@ -42,7 +43,7 @@ async def serve_app(
     state: ServerState = app.state.server
     config = uvicorn.Config(
         app,
-        http=Connection,
+        http=connection_type(refuse, settings.body_timeout),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -52,7 +53,6 @@ async def serve_app(
         h11_max_incomplete_event_size=_LARGEST_HEADERS,
         backlog=1024,
     )
-    config.body_timeout = settings.body_timeout  # pyright: ignore[reportAttributeAccessIssue]
     server = _Server(config)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier server may not be over
     serving = asyncio.create_task(server.serve(sockets=[bound]))

@@ -8,6 +8,7 @@ from burnish.server.routes import (
     jobs,
     machine,
     merges,
+    metrics,
     plans,
     recipes,
     registry,
@@ -15,6 +16,7 @@ from burnish.server.routes import (
     settings,
     short,
     stages,
+    tokens,
 )
 from burnish.server.routes.openai import files, fine_tuning
 from burnish.server.routes.runs import events, shown, steps, submitting
@@ -22,7 +24,9 @@ from burnish.server.routing import Router
 
 ROUTERS: tuple[Router, ...] = (
     session.router,
+    tokens.router,
     machine.router,
+    metrics.router,
     stages.router,
     recipes.router,
     plans.router,
@@ -40,4 +44,6 @@ ROUTERS: tuple[Router, ...] = (
     merges.router,
 )
 """Under /api/v1."""
-AT_ROOT: tuple[Router, ...] = (health.router, files.router, fine_tuning.router, short.router)
+AT_ROOT: tuple[Router, ...] = (health.router, short.router)
+OF_OPENAI: tuple[Router, ...] = (files.router, fine_tuning.router)
+"""Under /v1; their errors are in OpenAI's shape."""

@@ -8,36 +8,50 @@ kept as hashes, so a copy of the files lets nobody in.
 
 import hashlib
 import hmac
+from typing import cast
 
 from fastapi import Request
 
-from burnish.core.access.tickets import Tickets
+from burnish.core.access.ring import KeyFile
 from burnish.core.errors import AskError
 from burnish.server.security.caller import Caller, Scope
+from burnish.server.security.failures import Failures
 from burnish.server.settings import Settings
-from burnish.studio.serving.logins import logins
+from burnish.studio.serving.logins import SESSION_SECONDS, logins, sessions, tokens_file
 
-COOKIE = "burnish-session"
-SESSION_SECONDS = 30 * 86_400
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_LONGEST = 512
+"""Characters of a secret that is looked at."""
 
 
 class Access:
-    """The secrets of one workspace's server."""
+    """The secrets of one workspace's server. Errors: AskError for a file of them that is damaged."""
 
     def __init__(self, settings: Settings):
-        self.logins = logins(settings.workspace)
-        self.sessions = Tickets(settings.state / "access" / "sessions.json")
+        self.cookie = f"burnish-session-{settings.port}"
+        """Its name: browsers send a cookie to all ports of a host, and each server has its own."""
+        self.logins, self.sessions = logins(settings.workspace), sessions(settings.workspace)
+        self._tokens = KeyFile(tokens_file(settings.workspace), optional=True)
+        self._failures = Failures()
 
-    def log_in(self, token: str) -> str:
-        """The secret of a new session. Errors: AskError `ask.not-logged-in` for a token that is unknown or used."""
+    @property
+    def has_tokens(self) -> bool:
+        """Whether a program can ask."""
+        return any(not key.has_expired for key in self._tokens.keys)
+
+    def log_in(self, token: str, request: Request) -> str:
+        """The secret of a new session, which replaces the one that the browser may have.
+
+        Errors: AskError `ask.not-logged-in` for a token that is unknown, used or expired; `ask.too-often`.
+        """
         ticket = self.logins.take(token)
         if ticket is None:
-            raise AskError(
-                "ask.not-logged-in",
-                "this login token is unknown, was used, or has expired",
-                "print an address with a new one: burnish ui --token",
-            )
+            what = "this login token is unknown, was used, or has expired"
+            error = AskError("ask.not-logged-in", what, "print an address with a new one: burnish ui --token")
+            raise self._failures.refuse(_address(request), error)
+        before = self.sessions.find(request.cookies.get(self.cookie, "")[:_LONGEST])
+        if before is not None:
+            self.sessions.revoke(before.sha256)
         return self.sessions.issue(ticket.name, SESSION_SECONDS)
 
     def log_out(self, caller: Caller) -> None:
@@ -45,19 +59,32 @@ class Access:
         self.sessions.revoke(caller.sha256)
 
     def authorise(self, request: Request, scope: Scope) -> Caller:
-        """Who asks. Errors: AskError `ask.not-logged-in`, `ask.not-allowed`."""
-        caller = self._of_cookie(request)
+        """Who asks. Errors: AskError `ask.not-logged-in`, `ask.not-allowed`, `ask.too-often`."""
+        caller = self._of_token(request) if "authorization" in request.headers else self._of_cookie(request)
         if caller is None:
-            raise AskError("ask.not-logged-in", "nobody is logged in", "open the address that `burnish ui` prints")
+            fix = "open the address that `burnish ui --token` prints; programs send `Authorization: Bearer TOKEN`"
+            raise AskError("ask.not-logged-in", "nobody is logged in, or the session has ended", fix)
+        request.scope["burnish"].caller = caller
         if not caller.may(scope):
-            what = f"{caller.name} may {caller.scope}; this needs {scope}"
-            raise AskError("ask.not-allowed", what, f"use a token of the scope {scope}")
+            what = f"the token '{caller.name}' may {caller.scope}, and this needs {scope}"
+            raise AskError("ask.not-allowed", what, f"make one: burnish tokens add NAME --scope {scope}")
         return caller
 
+    def _of_token(self, request: Request) -> Caller:
+        scheme, _, given = request.headers["authorization"].strip().partition(" ")
+        key = self._tokens.find(given.strip()[:_LONGEST]) if scheme.lower() == "bearer" else None
+        if key is None or key.has_expired or key.scope is None:
+            what = "the token is unknown" if key is None else f"the token '{key.name}' has expired"
+            fix = "make one: burnish tokens add NAME; it is sent as `Authorization: Bearer TOKEN`"
+            raise self._failures.refuse(_address(request), AskError("ask.not-logged-in", what, fix))
+        return Caller(key.name, cast(Scope, key.scope), key.sha256)
+
     def _of_cookie(self, request: Request) -> Caller | None:
-        secret = request.cookies.get(COOKIE)
-        ticket = self.sessions.find(secret) if secret else None
-        if secret is None or ticket is None:
+        secret = request.cookies.get(self.cookie)
+        if not secret:
+            return None
+        ticket = self.sessions.find(secret[:_LONGEST])
+        if ticket is None:
             return None
         csrf = csrf_of(secret)
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
@@ -75,6 +102,10 @@ def csrf_of(secret: str) -> str:
 
 def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode("utf-8", "surrogateescape"), other.encode("utf-8", "surrogateescape"))
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
 
 
 def access_of(request: Request) -> Access:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import time
 from dataclasses import dataclass, field
 
 from fastapi.exceptions import RequestValidationError
@@ -12,14 +13,23 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from burnish.core.errors import AskError, BurnishError
+from burnish.server.metrics import Metrics
 from burnish.server.openai_errors import OPENAI, openai_shaped
 from burnish.server.problems import problem_of, problem_of_fields, unexpected
+from burnish.server.security.audit import Audit
 from burnish.server.security.caller import Caller
+from burnish.server.security.forwarded import apply_forwarded
 from burnish.server.security.headers import with_defaults
 from burnish.server.security.hosts import Hosts
 from burnish.server.settings import Settings
 
 _log = logging.getLogger(__name__)
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_REFUSED = frozenset({401, 403, 429})
+_CLIENT_GONE = 499
+"""In the log and the metrics: the client went away before the answer."""
+_SEND_SECONDS = 60.0
+"""In which a client must take each piece of an answer."""
 
 
 @dataclass
@@ -31,6 +41,11 @@ class Visit:
     caller: Caller | None = None
     status: int = 0
     received: int = 0
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.begun
 
     def allow_body(self, most: int | None) -> None:
         """A route's own limit of the body."""
@@ -41,8 +56,9 @@ class Visit:
 class Guard:
     """An ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, settings: Settings):
+    def __init__(self, app: ASGIApp, settings: Settings, audit: Audit, metrics: Metrics):
         self._app, self._settings, self._hosts = app, settings, Hosts(settings)
+        self._audit, self._metrics = audit, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,6 +67,7 @@ class Guard:
             return
         visit = Visit(self._settings.most_bytes)
         scope["burnish"] = visit
+        apply_forwarded(scope, self._settings)
         of_api = scope["path"].startswith(("/api/", "/v1/"))
 
         async def answer(message: Message) -> None:
@@ -58,7 +75,8 @@ class Guard:
                 visit.status = message["status"]
                 headers = with_defaults(list(message["headers"]), of_api=of_api)
                 message = {**message, "headers": [*headers, (b"x-request-id", visit.id.encode())]}
-            await send(message)
+            async with asyncio.timeout(_SEND_SECONDS):  # a client that reads nothing holds no connection for ever
+                await send(message)
 
         try:
             self._hosts.check(_header(scope, b"host"), _header(scope, b"origin"))
@@ -69,6 +87,24 @@ class Guard:
             if visit.status:  # the answer has begun, and is broken off
                 raise
             await answer_of(error, scope["method"], scope["path"], visit.id)(scope, receive, answer)
+        finally:
+            self._ended(scope, visit)
+
+    def _ended(self, scope: Scope, visit: Visit) -> None:
+        """Count a request, and log it if it may have changed something, or was refused."""
+        method, status = scope["method"], visit.status or _CLIENT_GONE
+        self._metrics.count(method, getattr(scope.get("route"), "path", "other"), status, visit.seconds)
+        if method in _SAFE and status not in _REFUSED:
+            return
+        client = scope.get("client")
+        self._audit.write(
+            who=visit.caller.name if visit.caller else None,
+            method=method,
+            path=scope["path"],
+            status=status,
+            address=client[0] if client else None,
+            request=visit.id,
+        )
 
     def _limited(self, receive: Receive, scope: Scope, visit: Visit) -> Receive:
         """The body within its size, each piece within its time."""

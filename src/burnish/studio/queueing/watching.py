@@ -1,8 +1,9 @@
 """What has changed in the queue, for those who look on."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from burnish.jobs.queue.job import Job, Worker
+from burnish.jobs.queue.job import Job, JobState, Worker
 from burnish.studio.queueing.opening import opened
 
 
@@ -25,3 +26,9 @@ def workers(*, workspace: Path | str | None = None, database: str | None = None)
     """The workers that have not left, the oldest first."""
     with opened(workspace, database) as (_, queue):
         return queue.workers()
+
+
+def counts(*, workspace: Path | str | None = None, database: str | None = None) -> Mapping[JobState, int]:
+    """The number of jobs in each state."""
+    with opened(workspace, database) as (_, queue):
+        return queue.counts()

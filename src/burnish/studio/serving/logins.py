@@ -1,16 +1,44 @@
-"""Who may use the server: one-time tokens that log a browser in."""
+"""Who may use the server of the page: one-time tokens that log a browser in, sessions, and tokens of programs."""
 
+import json
+import os
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+from burnish.core.access.keys import SCOPES, Key, add_key, read_keys, remove_key
 from burnish.core.access.tickets import Tickets
+from burnish.core.errors import AskError
+from burnish.core.files import read_json, write_json
+from burnish.core.naming import nearest
 from burnish.core.runs.workspace import Workspace
+from burnish.jobs.identity import ProcessIdentity, this_process
 
 LOGIN_SECONDS = 15 * 60
+SESSION_SECONDS = 30 * 86_400
+
+
+def folder_of(workspace: Path | str | None = None) -> Path:
+    """The folder with the hashes of all who may use the server of a workspace."""
+    return Workspace.find(workspace).root / ".burnish" / "access"
 
 
 def logins(workspace: Path | str | None = None) -> Tickets:
     """The one-time login tokens of a workspace's server."""
-    return Tickets(Workspace.find(workspace).root / ".burnish" / "access" / "logins.json", "burnish-login-")
+    return Tickets(folder_of(workspace) / "logins.json", "burnish-login-")
+
+
+def sessions(workspace: Path | str | None = None) -> Tickets:
+    """The sessions of browsers that are logged in."""
+    return Tickets(folder_of(workspace) / "sessions.json")
+
+
+def tokens_file(workspace: Path | str | None = None) -> Path:
+    """The file with the hashes of the tokens of programs."""
+    return folder_of(workspace) / "tokens.json"
 
 
 def new_login(*, workspace: Path | str | None = None) -> str:
@@ -21,3 +49,60 @@ def new_login(*, workspace: Path | str | None = None) -> str:
 def login_address(address: str, token: str) -> str:
     """The address that logs in. The token is in the fragment, which browsers send to nobody, so no log has it."""
     return f"{address}/login#token={token}"
+
+
+def add_token(name: str, scope: str, *, days: float | None = None, workspace: Path | str | None = None) -> str:
+    """A new token for a program, which is kept nowhere: it may look (`read`), start and change (`run`), or also manage
+    access and settings (`admin`).
+
+    Errors: AskError `ask.wrong-value` for a name that is taken or invalid, another scope, or a wrong number of days.
+    """
+    if scope not in SCOPES:
+        raise AskError("ask.wrong-value", f"there is no scope '{scope}'", nearest(scope, SCOPES, len(SCOPES)))
+    if days is not None and not 0 < days <= 36_500:
+        raise AskError("ask.wrong-value", f"a token cannot expire in {days:g} days", "give 1 to 36500")
+    expires = None if days is None else (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
+    return add_key(tokens_file(workspace), Key(name, "", expires=expires, scope=scope))
+
+
+def list_tokens(*, workspace: Path | str | None = None) -> list[dict[str, Any]]:
+    """The tokens of programs: `name`, `scope`, `made`, `expires`, `has_expired`."""
+    path = tokens_file(workspace)
+    found = read_keys(path) if path.exists() else []
+    kept = ("name", "scope", "made", "expires")
+    return [{**{k: v for k, v in asdict(key).items() if k in kept}, "has_expired": key.has_expired} for key in found]
+
+
+def remove_token(name: str, *, workspace: Path | str | None = None) -> None:
+    """Remove a token: a running server refuses it within a second. Errors: AskError `ask.bad-reference`."""
+    path = tokens_file(workspace)
+    if not path.exists():
+        raise AskError(
+            "ask.bad-reference", f"there is no token '{name[:80]}'", "there are none; see `burnish tokens list`"
+        )
+    remove_key(path, name)
+
+
+@contextmanager
+def announced(address: str, *, workspace: Path | str | None = None) -> Generator[None]:
+    """While the server answers at `address`, other processes of this machine find it (see `server_address`)."""
+    path = folder_of(workspace) / "server.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own = {"address": address, "process": asdict(this_process())}
+    write_json(path, own, mode=0o600)
+    try:
+        yield
+    finally:
+        with suppress(OSError, ValueError):
+            if read_json(path) == own:
+                os.unlink(path)
+
+
+def server_address(*, workspace: Path | str | None = None) -> str:
+    """Where the server of a workspace answers on this machine. Errors: AskError `ask.nothing-to-do` if none runs."""
+    path = folder_of(workspace) / "server.json"
+    with suppress(OSError, json.JSONDecodeError, KeyError, TypeError):
+        found = read_json(path)
+        if not ProcessIdentity(**found["process"]).has_ended():
+            return found["address"]
+    raise AskError("ask.nothing-to-do", "no server of this workspace runs", "start one: burnish ui")

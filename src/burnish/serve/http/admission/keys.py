@@ -1,37 +1,24 @@
 """The keys that a running server accepts: those of its file, read again when it changes, and one of the environment."""
 
-import hmac
-import logging
 import os
-import time
 from pathlib import Path
 
-from burnish.core.access.keys import Key, digest_of, read_keys
-from burnish.core.errors import AskError, BurnishError
+from burnish.core.access.keys import Key, digest_of
+from burnish.core.access.ring import KeyFile, matching
+from burnish.core.errors import AskError
 from burnish.core.paths import expanded
 from burnish.serve.http.wire.errors import ApiError
 from burnish.specs.ship.server import LOOPBACK, ServerSpec
 
 __all__ = ["Key", "KeyRing"]
 
-_log = logging.getLogger(__name__)
-_SECONDS = 1.0
-"""How often the file is looked at."""
-
 
 class KeyRing:
     """Errors of `of`: AskError where the file or the variable is missing."""
 
     def __init__(self, path: Path | None, fixed: Key | None = None):
-        self._path, self._fixed = path, fixed
-        self._keys: list[Key] = []
-        self._stamp: tuple[int, int, int] | None = None
-        self._looked = 0.0
-        self.fault = ""
-        """Why the file could not be read again; the keys read before stay, so that nobody is locked out by a typing
-        error, and nobody let in. A key that was removed stays valid as long."""
-        if path is not None:
-            self._keys, self._stamp = _read(path)
+        self._file = None if path is None else KeyFile(path)
+        self._fixed = fixed
 
     @classmethod
     def of(cls, settings: ServerSpec) -> "KeyRing":
@@ -58,7 +45,7 @@ class KeyRing:
     @property
     def is_open(self) -> bool:
         """Whether anybody may ask."""
-        return self._path is None and self._fixed is None
+        return self._file is None and self._fixed is None
 
     def find(self, header: str | None) -> Key | None:
         """The key of an `Authorization` header; None where none is needed. Errors: ApiError 401."""
@@ -69,15 +56,8 @@ class KeyRing:
         scheme, _, given = header.strip().partition(" ")
         if scheme.lower() != "bearer" or not given.strip():
             raise _refused("the header Authorization is not of the form 'Bearer KEY'")
-        digest = digest_of(given.strip())
-        found: Key | None = None
-        self.look()
-        for key in [
-            *self._keys,
-            *([self._fixed] if self._fixed else []),
-        ]:  # all of them: the time tells nothing about which one is near
-            if hmac.compare_digest(key.sha256, digest):
-                found = key
+        known = [*(self._file.keys if self._file else ()), *([self._fixed] if self._fixed else ())]
+        found = matching(known, given.strip())
         if found is None:
             raise _refused("incorrect API key")
         if found.has_expired:
@@ -85,36 +65,8 @@ class KeyRing:
         return found
 
     def look(self) -> str:
-        """Read the file again if it has changed, at most once a second; returns `fault`."""
-        now = time.monotonic()
-        if self._path is not None and now - self._looked >= _SECONDS:
-            self._looked = now
-            try:
-                if _stamp(self._path) != self._stamp:
-                    self._keys, self._stamp = _read(self._path)
-                fault = ""
-            except (OSError, BurnishError) as error:
-                fault = (
-                    f"keys_file: the keys read before stay valid, also removed ones: {getattr(error, 'what', error)}"
-                )
-            if fault and fault != self.fault:
-                _log.warning(fault)
-            self.fault = fault
-        return self.fault
-
-
-def _read(path: Path) -> tuple[list[Key], tuple[int, int, int]]:
-    """The keys and the stamp from before they were read: a change in between is seen next time."""
-    try:
-        stamp = _stamp(path)
-    except OSError:
-        stamp = (0, 0, 0)  # reading reports it
-    return read_keys(path), stamp
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    found = path.stat()
-    return found.st_mtime_ns, found.st_size, found.st_ino
+        """Why the file could not be read again; empty if it could."""
+        return "" if self._file is None else self._file.look()
 
 
 def _refused(message: str) -> ApiError:

@@ -3,15 +3,18 @@
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from burnish.server.problems import Problem
 from burnish.server.routes.runs.parameters import Number, Recipe
 from burnish.server.routing import Place, Router
 from burnish.studio import runs as studio
+from burnish.studio.listing import pages
 from burnish.studio.views.detail import run_detail
 
 router = Router(tags=["runs"])
+_AGE = 1.0
+"""Seconds that the list may be old: clients that ask at the same moment share one look at the folders."""
 RunName = Annotated[str, Query(max_length=300, description="recipe, recipe/number or recipe/number/step.")]
 
 
@@ -30,10 +33,57 @@ class RunRow(BaseModel):
 
 
 class RunPage(BaseModel):
-    """Some runs; `next` is the cursor of those after them."""
+    """Some steps that were run; `next` is the cursor of those after them, `total` the number of all."""
 
     runs: list[RunRow]
-    next: str | None = None
+    next: str | None
+    total: int
+
+
+class GroupStep(RunRow):
+    """A step of a listed run; `action` is `reuse` for one that an earlier run had finished."""
+
+    step: str
+    action: str | None
+
+
+class RunGroup(BaseModel):
+    """A whole run with its steps. `reason` says what is wrong with a damaged one."""
+
+    run: str
+    recipe: str
+    number: int
+    state: str
+    reason: str | None
+    created: float | None
+    seconds: float | None
+    steps: list[GroupStep]
+
+
+class GroupPage(BaseModel):
+    """Some runs; `next` is the cursor of those after them, `total` the number of all."""
+
+    runs: list[RunGroup]
+    next: str | None
+    total: int
+
+
+class Filter(BaseModel):
+    """Which runs are listed; every word of `q` is in a run's names, stages, kinds or reasons."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    recipe: Annotated[str | None, Field(max_length=100)] = None
+    stage: Annotated[str | None, Field(max_length=100)] = None
+    state: Annotated[str | None, Field(max_length=30)] = None
+    q: Annotated[str, Field(max_length=200)] = ""
+    limit: Annotated[int, Field(ge=1, le=pages.MOST_ITEMS)] = 50
+    cursor: Annotated[str | None, Field(max_length=1000)] = None
+    order: pages.Order = "newest"
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return {**self.model_dump(exclude={"q"}), "text": self.q, "max_age": _AGE}
 
 
 class Choice(BaseModel):
@@ -121,9 +171,17 @@ class Comparison(BaseModel):
 
 
 @router.get("/runs", scope="read")
-def list_runs(place: Place) -> RunPage:
-    """The steps that were run, newest first."""
-    return RunPage(runs=[RunRow.model_validate(row) for row in studio.runs(workspace=place)])
+def list_runs(filter: Annotated[Filter, Query()], place: Place) -> RunPage:
+    """The steps that were run, newest first, by page."""
+    page = pages.steps_page(**filter.arguments, workspace=place)
+    return RunPage(runs=[RunRow.model_validate(row) for row in page.items], next=page.next, total=page.total)
+
+
+@router.get("/runs/grouped", scope="read")
+def list_whole_runs(filter: Annotated[Filter, Query()], place: Place) -> GroupPage:
+    """Whole runs with their steps, newest first, by page."""
+    page = pages.runs_page(**filter.arguments, workspace=place)
+    return GroupPage(runs=[RunGroup.model_validate(row) for row in page.items], next=page.next, total=page.total)
 
 
 @router.get("/runs/compare", scope="read")

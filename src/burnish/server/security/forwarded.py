@@ -1,0 +1,22 @@
+"""What a reverse proxy says of the request that it passes on: believed from the addresses that the server was told."""
+
+from starlette.types import Scope
+
+from burnish.server.settings import Settings
+
+_SCHEMES = ("http", "https")
+
+
+def apply_forwarded(scope: Scope, settings: Settings) -> None:
+    """Take the client's address, the scheme and the host from X-Forwarded-For, -Proto and -Host, if a trusted proxy
+    sent them; of several values the last, which that proxy wrote. From anybody else they are ignored."""
+    client = scope.get("client")
+    if client is None or client[0] not in settings.trusted_proxies:
+        return
+    given = {name: value.decode("latin-1").rpartition(",")[2].strip() for name, value in scope["headers"]}
+    if address := given.get(b"x-forwarded-for"):
+        scope["client"] = (address[:100], 0)
+    if (scheme := given.get(b"x-forwarded-proto", "").lower()) in _SCHEMES:
+        scope["scheme"] = scheme
+    if host := given.get(b"x-forwarded-host"):
+        scope["headers"] = [*((n, v) for n, v in scope["headers"] if n != b"host"), (b"host", host.encode("latin-1"))]
