@@ -91,6 +91,11 @@ const data = createRoute({
 const dataset = createRoute({
   getParentRoute: under,
   path: "/data/$name",
+  validateSearch: (search: Record<string, unknown>): { tab?: string; split?: string; row?: number } => ({
+    tab: text(search.tab),
+    split: text(search.split),
+    row: Number.isSafeInteger(search.row) && Number(search.row) > 0 ? Number(search.row) : undefined,
+  }),
   component: lazyRouteComponent(() => import("./dataset")),
 });
 const playground = createRoute({

@@ -1,0 +1,41 @@
+// Parts of a screen under one another, of which one is seen. The address names it, so that a reload shows the same.
+import { Tabs as Chakra } from "@chakra-ui/react";
+import type { ReactNode } from "react";
+
+export interface Tab {
+  value: string;
+  title: ReactNode;
+  content: ReactNode;
+}
+
+export interface TabsProps {
+  tabs: readonly Tab[];
+  value: string;
+  onChange: (value: string) => void;
+}
+
+export function Tabs({ tabs, value, onChange }: TabsProps) {
+  return (
+    <Chakra.Root
+      value={value}
+      onValueChange={(change) => onChange(change.value)}
+      colorPalette="accent"
+      size="sm"
+      lazyMount
+      unmountOnExit
+    >
+      <Chakra.List overflowX="auto" overflowY="hidden">
+        {tabs.map((tab) => (
+          <Chakra.Trigger key={tab.value} value={tab.value} whiteSpace="nowrap">
+            {tab.title}
+          </Chakra.Trigger>
+        ))}
+      </Chakra.List>
+      {tabs.map((tab) => (
+        <Chakra.Content key={tab.value} value={tab.value} pt={5}>
+          {tab.content}
+        </Chakra.Content>
+      ))}
+    </Chakra.Root>
+  );
+}
