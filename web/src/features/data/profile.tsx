@@ -162,12 +162,12 @@ function Shown({ profile }: { profile: Profile }) {
         <Stat name={t("data.median", { unit })} value={count(lengths.p50)} />
         <Stat name={t("data.duplicates")} value={percent(exact.share)} tone={exact.rows ? "fg.warning" : undefined} />
         {near && <Stat name={t("data.near")} value={percent(near.share)} tone={near.rows ? "fg.warning" : undefined} />}
-        <Number
+        <Stat
           name={t("data.badRows")}
           value={count(profile.bad.rows)}
           tone={profile.bad.rows ? "fg.error" : undefined}
         />
-        <Number
+        <Stat
           name={t("data.personal")}
           value={count(profile.personal.rows)}
           tone={profile.personal.rows ? "fg.warning" : undefined}
