@@ -23,11 +23,11 @@ from burnish.core.catalog import stage
 from burnish.core.errors import AskError, ModelError, RunError
 from burnish.core.events import Note
 from burnish.core.fingerprint import of_path
+from burnish.core.http.snippets import curl
 from burnish.specs.ship import ServeSpec
 from burnish.stages.ship import gguf
 from burnish.stages.ship.cached_gguf import cached_gguf
 from burnish.stages.ship.engines import chosen_engine
-from burnish.stages.ship.serve import curl
 from burnish.stages.ship.served import open_served
 from burnish.testing import input_at, temporary_context
 from certified import edit_json, make_adapter, make_base

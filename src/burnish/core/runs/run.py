@@ -42,6 +42,8 @@ def is_held(lock: FileLock) -> bool:
 
 _JOB_KEYS = ("recipe", "number", "step", "stage", "fingerprint")
 """What run.json and job.json both hold."""
+SERVING = "serving.json"
+"""Of a server: its address, models and engine, while it answers."""
 NOT_YET_WRITTEN = Path("not-made-yet")
 """The path of an artifact whose run does not exist yet."""
 

@@ -9,7 +9,8 @@ from burnish.jobs.identity import ProcessIdentity
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 EndState = Literal["succeeded", "failed", "cancelled"]
-Slot = Literal["cpu", "gpu"]
+Slot = Literal["cpu", "gpu", "server"]
+"""What a job takes of a worker; a server runs until it is stopped, so it takes no place of other jobs."""
 Requested = Literal["stop", "kill"]
 
 TRANSITIONS: Mapping[JobState, tuple[JobState, ...]] = {

@@ -12,6 +12,7 @@ from burnish.server.routes import (
     plans,
     recipes,
     registry,
+    served,
     session,
     settings,
     short,
@@ -42,6 +43,7 @@ ROUTERS: tuple[Router, ...] = (
     registry.models,
     registry.adapters,
     merges.router,
+    served.router,
 )
 """Under /api/v1."""
 AT_ROOT: tuple[Router, ...] = (health.router, short.router)

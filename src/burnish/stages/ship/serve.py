@@ -1,8 +1,6 @@
 """serve: open an engine with the model, and answer requests over HTTP until a stop is requested."""
 
 import asyncio
-import json
-import shlex
 import socket
 import time
 from collections.abc import Callable
@@ -11,7 +9,9 @@ from typing import Any
 from burnish.core.context import Context, Outcome
 from burnish.core.events import Note, Progress
 from burnish.core.files import write_json
+from burnish.core.http.snippets import curl
 from burnish.core.http.sockets import bound_socket
+from burnish.core.runs.run import SERVING
 from burnish.serve.http.admission.keys import KeyRing
 from burnish.serve.http.app import make_app
 from burnish.serve.http.server import serve_app
@@ -19,8 +19,6 @@ from burnish.specs.ship import ServeSpec
 from burnish.stages.ship.served import Served, open_served
 
 _REPORT_SECONDS = 5.0
-_HERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
-"""Addresses that are every one of this machine → the one that it is asked at."""
 
 
 def run(spec: ServeSpec, ctx: Context) -> Outcome:
@@ -42,12 +40,13 @@ async def _serve_at(bound: socket.socket, spec: ServeSpec, ctx: Context) -> dict
     served = await open_served(spec, ctx)
     try:
         app = make_app(served.engine, served.models, spec, folder=folder, load_adapter=served.load_adapter)
-        address = ""
+        address, chats = "", served.models[0].has_template
 
         def on_ready(url: str) -> None:
             nonlocal address
             address = url
             key = None if app.state.server.keys.is_open else spec.api_key_env or "KEY"
+            write_json(folder / SERVING, {"address": url, **served.as_dict(), "key": key, "chats": chats})
             _announce(ctx, url, served, key)
 
         reporting = asyncio.create_task(_report(ctx, app.state.server.counts, app.state.server.keys.look))
@@ -59,6 +58,7 @@ async def _serve_at(bound: socket.socket, spec: ServeSpec, ctx: Context) -> dict
             counts = await serve_app(app, spec, bound, is_stopping, on_ready)
         finally:
             reporting.cancel()
+            (folder / SERVING).unlink(missing_ok=True)
         if served.engine.failure is not None:
             raise served.engine.failure
     finally:
@@ -74,17 +74,6 @@ def _announce(ctx: Context, url: str, served: Served, key: str | None) -> None:
     names = ", ".join(model.name for model in served.models)
     ctx.emit(Note(text=f"serving {names} at {url}/v1 with {served.engine.name}; Ctrl-C ends"))
     ctx.emit(Note(level="command", text=curl(url, first.name, key, chats=first.has_template)))
-
-
-def curl(url: str, model: str, key: str | None, *, chats: bool) -> str:
-    """A command that asks the server from this machine; `key`, if one is needed, is a variable of the shell."""
-    for anywhere, here in _HERE.items():
-        url = url.replace(f"//{anywhere}:", f"//{here}:")
-    asked: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
-    path, asked = ("chat/completions", asked) if chats else ("completions", {"prompt": "Hello", "max_tokens": 32})
-    bearer = "" if key is None else f' -H "Authorization: Bearer ${key}"'
-    body = shlex.quote(json.dumps({"model": model, **asked}))
-    return f"curl {url}/v1/{path}{bearer} -H 'Content-Type: application/json' -d {body}"
 
 
 async def _report(ctx: Context, counts: dict[str, int], fault_of_keys: Callable[[], str]) -> None:

@@ -19,6 +19,9 @@ from burnish.studio.queueing.opening import opened
 from burnish.studio.queueing.submitting import new_jobs
 from burnish.studio.queueing.worker import QueueWorker, record_ends, stopped_by_signals
 
+_SERVERS = 4
+"""Servers of models that a worker runs at a time."""
+
 
 def jobs(
     *,
@@ -113,9 +116,11 @@ def work(
     """Run jobs of the queue in this process until SIGTERM or SIGINT; with `until_idle`, until none is left.
 
     `slots` jobs run at a time, by default one for each four cores; with `gpus`, jobs that may use a GPU have that many
-    slots of their own.
+    slots of their own. Servers take no slot of the other jobs.
     """
-    kinds: dict[Slot, int] = {"cpu": slots or max(1, usable_cores() // 4), **({"gpu": gpus} if gpus else {})}
+    kinds: dict[Slot, int] = {"cpu": slots or max(1, usable_cores() // 4), "server": _SERVERS}
+    if gpus:
+        kinds["gpu"] = gpus
     with opened(workspace, database) as (place, queue):
         requeue_lost(place, queue, say)
         worker = QueueWorker(

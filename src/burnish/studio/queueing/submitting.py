@@ -11,7 +11,7 @@ from burnish.core.plan import Plan, make_plan
 from burnish.core.runs.submitted import Options, SubmittedRun
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.launchers.choice import parsed
-from burnish.jobs.queue.job import LOCAL, Job, NewJob
+from burnish.jobs.queue.job import LOCAL, Job, NewJob, Slot
 from burnish.studio.executing.execution import Execution
 from burnish.studio.executing.results import SilentWatcher
 from burnish.studio.executing.stopping import StopRequests, interruptible_planning
@@ -106,7 +106,7 @@ def new_jobs(place: Workspace, recipe: str, number: int) -> list[NewJob]:
             step=step,
             stage=stages[step],
             needs=tuple(needs),
-            slot="gpu" if needs_torch(stage(stages[step])) else "cpu",
+            slot=_slot_of(stages[step]),
             priority=options.priority,
             max_attempts=1 + options.retries,
             time_limit=options.time_limit,
@@ -114,3 +114,10 @@ def new_jobs(place: Workspace, recipe: str, number: int) -> list[NewJob]:
         )
         for step, needs in submitted.needs.items()
     ]
+
+
+def _slot_of(name: str) -> Slot:
+    row = stage(name)
+    if row.produces == "serving":
+        return "server"
+    return "gpu" if needs_torch(row) else "cpu"

@@ -131,7 +131,7 @@ class QueueWorker:
     def _lease(self, worker: Worker) -> bool:
         """Start one job, if there is a free slot and a job for it. Without slots of a GPU, such jobs take others."""
         for pool, count in self._slots.items():
-            kinds: tuple[Slot, ...] = ("cpu", "gpu") if "gpu" not in self._slots else (pool,)
+            kinds: tuple[Slot, ...] = ("cpu", "gpu") if pool == "cpu" and "gpu" not in self._slots else (pool,)
             if sum(held.pool == pool for held in self._held) >= count:
                 continue
             with self._tolerating_database():
