@@ -95,7 +95,7 @@ def test_a_draft_has_a_plan_or_what_is_wrong_with_it(studio):
     wrong = post(studio, "/drafts", stage="sft", values={"base": "builtin:pocket"})
     assert wrong["plan"] is None
     assert wrong["problem"]["status"] == 422
-    assert [fault["field"] for fault in wrong["problem"]["errors"]] == ["steps.sft.data"]
+    assert [fault["field"] for fault in wrong["problem"]["errors"]] == ["sft.data"]
 
 
 def test_a_wrong_field_of_the_request_is_named(studio):

@@ -5,13 +5,22 @@ import socket
 from burnish.core.errors import AskError
 
 
+class _Bound(socket.socket):
+    """A bound socket. Once it listens nobody else can bind its address, and its connections may outlive it: else a server
+    that restarts within a minute would find the address in use."""
+
+    def listen(self, backlog: int = 128, /) -> None:
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        super().listen(backlog)
+
+
 def bound_socket(host: str, port: int) -> socket.socket:
     """A socket with the address, which refuses connections until it is served, and which nobody else can bind.
 
     Errors: AskError `ask.wrong-value` if the address cannot be bound.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound = _Bound(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))

@@ -1,0 +1,40 @@
+"""The address of a server: nobody else's while it is served, and free again at once when it ends."""
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+
+from burnish.core.errors import AskError
+from burnish.core.http.sockets import bound_socket
+
+
+def test_a_server_that_restarts_gets_its_address_again():
+    async def served(port):
+        """Serve one connection, and close it from this side, which keeps it waiting in the system."""
+        with bound_socket("127.0.0.1", port) as bound:
+            async with await asyncio.start_server(lambda _, writer: writer.close(), sock=bound):
+                reader, writer = await asyncio.open_connection(*bound.getsockname())
+                await reader.read()
+                writer.close()
+            return bound.getsockname()[1] if bound.fileno() >= 0 else port
+
+    with bound_socket("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+    for _ in range(3):
+        asyncio.run(served(port))
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_an_address_is_taken_by_one(listens):
+    with bound_socket("127.0.0.1", 0) as bound:
+        if listens:
+            bound.listen()
+        port = bound.getsockname()[1]
+        with pytest.raises(AskError, match=f"127.0.0.1:{port}"):
+            bound_socket("127.0.0.1", port)
+        with contextlib.closing(socket.socket()) as other, pytest.raises(OSError):
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            other.bind(("127.0.0.1", port))
+            other.listen()
