@@ -6,8 +6,8 @@ from burnish.core.errors import AskError
 
 
 class _Bound(socket.socket):
-    """A bound socket. Once it listens nobody else can bind its address, and its connections may outlive it: else a server
-    that restarts within a minute would find the address in use."""
+    """A bound socket. Once it listens nobody else can bind its address, and its connections may outlive it: else a
+    server that restarts within a minute would find the address in use."""
 
     def listen(self, backlog: int = 128, /) -> None:
         self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
