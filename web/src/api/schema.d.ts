@@ -657,6 +657,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/logins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add Login
+         * @description Make a one-time token for another browser.
+         */
+        post: operations["add_login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/machine": {
         parameters: {
             query?: never;
@@ -691,6 +711,26 @@ export interface paths {
          * @description Check whether adapters can be merged, and say what would come out: rank, dtype and size.
          */
         post: operations["preview_merge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Metrics
+         * @description Requests, streams, and jobs by state, as Prometheus reads them.
+         */
+        get: operations["read_metrics"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -898,7 +938,7 @@ export interface paths {
         };
         /**
          * List Runs
-         * @description The steps that were run, newest first.
+         * @description The steps that were run, newest first, by page.
          */
         get: operations["list_runs"];
         put?: never;
@@ -925,6 +965,26 @@ export interface paths {
          * @description What differs in settings, inputs and measures.
          */
         get: operations["compare_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/grouped": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Whole Runs
+         * @description Whole runs with their steps, newest first, by page.
+         */
+        get: operations["list_whole_runs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1157,6 +1217,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/served": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Served
+         * @description The models that are served now, the newest first.
+         */
+        get: operations["list_served"];
+        put?: never;
+        /**
+         * Serve Model
+         * @description Serve a model as a job, on this machine, until it is stopped.
+         */
+        post: operations["serve_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -1180,6 +1264,46 @@ export interface paths {
          * @description End the session of this browser.
          */
         delete: operations["log_out"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Sessions
+         * @description The browsers that are logged in, the newest first.
+         */
+        get: operations["list_sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End Session
+         * @description Log a browser out.
+         */
+        delete: operations["end_session"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1265,6 +1389,50 @@ export interface paths {
          */
         post: operations["submit_stage"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Tokens
+         * @description The tokens of programs, without their secrets.
+         */
+        get: operations["list_tokens"];
+        put?: never;
+        /**
+         * Add Token
+         * @description Make a token.
+         */
+        post: operations["add_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove Token
+         * @description Remove a token: it is refused within a second.
+         */
+        delete: operations["remove_token"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1359,7 +1527,7 @@ export interface paths {
         };
         /**
          * Health
-         * @description Whether the server answers, and its version.
+         * @description Whether the server and its database answer, and the version.
          */
         get: operations["health"];
         put?: never;
@@ -1936,6 +2104,26 @@ export interface components {
             values: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * AskedToken
+         * @description A token to make: `read` looks, `run` also starts and changes, `admin` also manages access and settings.
+         * @example {
+         *       "days": 90,
+         *       "name": "ci",
+         *       "scope": "run"
+         *     }
+         */
+        AskedToken: {
+            /** Days */
+            days?: number | null;
+            /** Name */
+            name: string;
+            /**
+             * Scope
+             * @enum {string}
+             */
+            scope: "read" | "run" | "admin";
         };
         /**
          * BadRow
@@ -2651,6 +2839,48 @@ export interface components {
             seed?: number | null;
         };
         /**
+         * GroupPage
+         * @description Some runs; `next` is the cursor of those after them, `total` the number of all.
+         */
+        GroupPage: {
+            /** Next */
+            next: string | null;
+            /** Runs */
+            runs: components["schemas"]["RunGroup"][];
+            /** Total */
+            total: number;
+        };
+        /**
+         * GroupStep
+         * @description A step of a listed run; `action` is `reuse` for one that an earlier run had finished.
+         */
+        GroupStep: {
+            /** Action */
+            action: string | null;
+            /** Attempts */
+            attempts: number | null;
+            /** Created */
+            created: number | null;
+            /** Kind */
+            kind: string | null;
+            /** Metrics */
+            metrics: {
+                [key: string]: unknown;
+            };
+            /** Reason */
+            reason: string;
+            /** Run */
+            run: string;
+            /** Seconds */
+            seconds: number | null;
+            /** Stage */
+            stage: string | null;
+            /** State */
+            state: string;
+            /** Step */
+            step: string;
+        };
+        /**
          * Hardware
          * @description The processors, memory and disk of the server's machine.
          */
@@ -2664,15 +2894,16 @@ export interface components {
         };
         /**
          * Health
-         * @description The server answers.
+         * @description The server answers. `database` says whether the queue does: what needs no queue is answered all the same.
          */
         Health: {
+            /** Database */
+            database: boolean;
             /**
              * Status
-             * @default ok
-             * @constant
+             * @enum {string}
              */
-            status: "ok";
+            status: "ok" | "degraded";
             /** Version */
             version: string;
         };
@@ -3151,6 +3382,63 @@ export interface components {
             validation_file?: string | null;
         };
         /**
+         * NewLogin
+         * @description A one-time token that logs another browser in, and the seconds in which it does.
+         */
+        NewLogin: {
+            /** Seconds */
+            seconds: number;
+            /** Token */
+            token: string;
+        };
+        /**
+         * NewToken
+         * @description A token with its secret, which nobody can show again.
+         */
+        NewToken: {
+            /** Name */
+            name: string;
+            /** Token */
+            token: string;
+        };
+        /**
+         * OpenAIError
+         * @description An error as OpenAI's clients read it; `param` is the field that is wrong.
+         */
+        OpenAIError: {
+            /** Code */
+            code: string | null;
+            /** Message */
+            message: string;
+            /** Param */
+            param: string | null;
+            /** Type */
+            type: string;
+        };
+        /**
+         * OpenAIErrors
+         * @description The answer for an error.
+         */
+        OpenAIErrors: {
+            error: components["schemas"]["OpenAIError"];
+        };
+        /**
+         * OpenSession
+         * @description A browser that is logged in. `is_this` says that it is the one that asks.
+         */
+        OpenSession: {
+            /** Expires */
+            expires: string;
+            /** Id */
+            id: string;
+            /** Is This */
+            is_this: boolean;
+            /** Made */
+            made: string;
+            /** Name */
+            name: string;
+        };
+        /**
          * Parameters
          * @description How tokens are drawn; what is not given is as the model's generation config says.
          */
@@ -3588,14 +3876,38 @@ export interface components {
             warnings: string[];
         };
         /**
+         * RunGroup
+         * @description A whole run with its steps. `reason` says what is wrong with a damaged one.
+         */
+        RunGroup: {
+            /** Created */
+            created: number | null;
+            /** Number */
+            number: number;
+            /** Reason */
+            reason: string | null;
+            /** Recipe */
+            recipe: string;
+            /** Run */
+            run: string;
+            /** Seconds */
+            seconds: number | null;
+            /** State */
+            state: string;
+            /** Steps */
+            steps: components["schemas"]["GroupStep"][];
+        };
+        /**
          * RunPage
-         * @description Some runs; `next` is the cursor of those after them.
+         * @description Some steps that were run; `next` is the cursor of those after them, `total` the number of all.
          */
         RunPage: {
             /** Next */
-            next?: string | null;
+            next: string | null;
             /** Runs */
             runs: components["schemas"]["RunRow"][];
+            /** Total */
+            total: number;
         };
         /**
          * RunRow
@@ -3642,6 +3954,71 @@ export interface components {
             step: string;
             /** Why */
             why: string;
+        };
+        /**
+         * ServedModel
+         * @description A `serve` that runs. `key` is the variable with its API key; `curl` and `python` ask its first model.
+         */
+        ServedModel: {
+            /** Address */
+            address: string | null;
+            /** Context */
+            context: number | null;
+            /** Curl */
+            curl: string | null;
+            /** Engine */
+            engine: string | null;
+            /** Key */
+            key: string | null;
+            /** Model */
+            model: string;
+            /** Models */
+            models: string[];
+            /** Python */
+            python: string | null;
+            /** Run */
+            run: string;
+            /** Started */
+            started: number | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "starting" | "ready";
+        };
+        /**
+         * Serving
+         * @description A model to serve on this machine, and adapters of it by the names that requests use. Port 0 is a free one.
+         * @example {
+         *       "adapters": {
+         *         "support": "support@1"
+         *       },
+         *       "model": "builtin:pocket"
+         *     }
+         */
+        Serving: {
+            /**
+             * Adapters
+             * @default {}
+             */
+            adapters: {
+                [key: string]: string;
+            };
+            /**
+             * Engine
+             * @default auto
+             * @enum {string}
+             */
+            engine: "auto" | "llama" | "vllm" | "transformers";
+            /** Model */
+            model: string;
+            /** Name */
+            name?: string | null;
+            /**
+             * Port
+             * @default 0
+             */
+            port: number;
         };
         /**
          * Session
@@ -3898,6 +4275,22 @@ export interface components {
              *     }
              */
             hyperparameters: components["schemas"]["Hyperparameters"];
+        };
+        /**
+         * Token
+         * @description A token without its secret.
+         */
+        Token: {
+            /** Expires */
+            expires: string | null;
+            /** Has Expired */
+            has_expired: boolean;
+            /** Made */
+            made: string;
+            /** Name */
+            name: string;
+            /** Scope */
+            scope: ("read" | "run" | "admin") | null;
         };
         /**
          * Train
@@ -5809,6 +6202,36 @@ export interface operations {
             };
         };
     };
+    add_login: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewLogin"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
     show_machine: {
         parameters: {
             query?: never;
@@ -5859,6 +6282,36 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MergePreview"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    read_metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
                 };
             };
             /** @description An error. */
@@ -6300,7 +6753,15 @@ export interface operations {
     };
     list_runs: {
         parameters: {
-            query?: never;
+            query?: {
+                recipe?: string | null;
+                stage?: string | null;
+                state?: string | null;
+                q?: string;
+                limit?: number;
+                cursor?: string | null;
+                order?: "newest" | "oldest" | "name";
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6383,6 +6844,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Comparison"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_whole_runs: {
+        parameters: {
+            query?: {
+                recipe?: string | null;
+                stage?: string | null;
+                state?: string | null;
+                q?: string;
+                limit?: number;
+                cursor?: string | null;
+                order?: "newest" | "oldest" | "name";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupPage"];
                 };
             };
             /** @description An error. */
@@ -6841,6 +7340,70 @@ export interface operations {
             };
         };
     };
+    list_served: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServedModel"][];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    serve_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Serving"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Submission"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
     show_session: {
         parameters: {
             query?: never;
@@ -6910,6 +7473,66 @@ export interface operations {
             query?: never;
             header?: never;
             path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenSession"][];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    end_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -7082,6 +7705,100 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Submission"];
                 };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"][];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    add_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AskedToken"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewToken"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    remove_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description An error. */
             default: {
@@ -7410,14 +8127,13 @@ export interface operations {
                     "application/json": components["schemas"]["FileList"];
                 };
             };
-            /** @description An error. */
+            /** @description An error, as OpenAI's. */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
-                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["OpenAIErrors"];
                 };
             };
         };
@@ -7449,14 +8165,13 @@ export interface operations {
                     "application/json": components["schemas"]["FileObject"];
                 };
             };
-            /** @description An error. */
+            /** @description An error, as OpenAI's. */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
-                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["OpenAIErrors"];
                 };
             };
         };
@@ -7481,14 +8196,13 @@ export interface operations {
                     "application/json": components["schemas"]["FileObject"];
                 };
             };
-            /** @description An error. */
+            /** @description An error, as OpenAI's. */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
-                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["OpenAIErrors"];
                 };
             };
         };
@@ -7513,14 +8227,13 @@ export interface operations {
                     "application/json": components["schemas"]["FileDeleted"];
                 };
             };
-            /** @description An error. */
+            /** @description An error, as OpenAI's. */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
-                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["OpenAIErrors"];
                 };
             };
         };
@@ -7543,14 +8256,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description An error. */
+            /** @description An error, as OpenAI's. */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
-                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["OpenAIErrors"];
                 };
             };
         };
@@ -7577,14 +8289,13 @@ export interface operations {
                     "application/json": components["schemas"]["JobList"];
                 };
             };
-            /** @description An error. */
+            /** @description An error, as OpenAI's. */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
-                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["OpenAIErrors"];
                 };
             };
         };
@@ -7611,14 +8322,13 @@ export interface operations {
                     "application/json": components["schemas"]["burnish__server__routes__openai__fine_tuning__Job"];
                 };
             };
-            /** @description An error. */
+            /** @description An error, as OpenAI's. */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
-                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["OpenAIErrors"];
                 };
             };
         };
@@ -7643,14 +8353,13 @@ export interface operations {
                     "application/json": components["schemas"]["burnish__server__routes__openai__fine_tuning__Job"];
                 };
             };
-            /** @description An error. */
+            /** @description An error, as OpenAI's. */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
-                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["OpenAIErrors"];
                 };
             };
         };
@@ -7675,14 +8384,13 @@ export interface operations {
                     "application/json": components["schemas"]["burnish__server__routes__openai__fine_tuning__Job"];
                 };
             };
-            /** @description An error. */
+            /** @description An error, as OpenAI's. */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
-                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["OpenAIErrors"];
                 };
             };
         };
@@ -7711,14 +8419,13 @@ export interface operations {
                     "application/json": components["schemas"]["JobCheckpointList"];
                 };
             };
-            /** @description An error. */
+            /** @description An error, as OpenAI's. */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
-                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["OpenAIErrors"];
                 };
             };
         };
@@ -7749,14 +8456,13 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description An error. */
+            /** @description An error, as OpenAI's. */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
-                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["OpenAIErrors"];
                 };
             };
         };
@@ -7781,14 +8487,13 @@ export interface operations {
                     "application/json": components["schemas"]["burnish__server__routes__openai__fine_tuning__Job"];
                 };
             };
-            /** @description An error. */
+            /** @description An error, as OpenAI's. */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
-                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["OpenAIErrors"];
                 };
             };
         };
@@ -7813,14 +8518,13 @@ export interface operations {
                     "application/json": components["schemas"]["burnish__server__routes__openai__fine_tuning__Job"];
                 };
             };
-            /** @description An error. */
+            /** @description An error, as OpenAI's. */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
-                    "application/problem+json": unknown;
+                    "application/json": components["schemas"]["OpenAIErrors"];
                 };
             };
         };

@@ -32,9 +32,9 @@ export default function Home() {
       }
     >
       {error && !runs && <ErrorCard error={error} onRetry={() => void refetch()} />}
-      {runs?.length === 0 && <FirstRun />}
       <Grid templateColumns={{ base: "minmax(0, 1fr)", lg: "minmax(0, 1fr) 300px" }} gap={6} alignItems="start">
         <Flex direction="column" gap={6} minW={0}>
+          {runs?.length === 0 && <FirstRun />}
           {runs?.length !== 0 && (
             <Section title={t("home.running")} flush>
               {running.map((run) => (

@@ -129,6 +129,8 @@ const settings = createRoute({
   component: lazyRouteComponent(() => import("./settings")),
 });
 
+const nowhere = createRoute({ getParentRoute: under, path: "$", component: NotFound });
+
 const screens = [
   home,
   fresh,
@@ -144,6 +146,7 @@ const screens = [
   merge,
   exporting,
   settings,
+  nowhere,
 ] as const;
 
 export const router = createRouter({

@@ -26,6 +26,7 @@ export const tokens = defineTokens({
     },
     white: { value: "#ffffff" },
     black: { value: "#000000" },
+    blackAlpha: { 500: { value: "rgb(10 11 14 / 0.42)" } },
     ink: { value: "#15171c" },
     night: { value: "#0c0d10" },
   },
@@ -107,6 +108,8 @@ export const semanticTokens = {
     xs: shadow("0 1px 2px rgb(18 19 23 / 0.06)", "0 1px 2px rgb(0 0 0 / 0.5)"),
     sm: shadow("0 1px 3px rgb(18 19 23 / 0.1)", "0 1px 3px rgb(0 0 0 / 0.6)"),
     md: shadow("0 4px 14px rgb(18 19 23 / 0.1)", "0 4px 14px rgb(0 0 0 / 0.6)"),
+    xl: shadow("0 20px 48px rgb(18 19 23 / 0.18)", "0 20px 48px rgb(0 0 0 / 0.8)"),
+    inset: shadow("inset 0 0 0 1px rgb(18 19 23 / 0.04)", "inset 0 0 0 1px rgb(255 255 255 / 0.05)"),
     lg: shadow("0 12px 32px rgb(18 19 23 / 0.14)", "0 12px 32px rgb(0 0 0 / 0.7)"),
   },
 };

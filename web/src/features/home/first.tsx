@@ -15,7 +15,7 @@ export function FirstRun() {
   const { t } = useTranslation();
   return (
     <Box borderWidth="1px" borderRadius="l3" bg="bg.panel" px={{ base: 5, md: 10 }} py={{ base: 8, md: 12 }}>
-      <Heading as="h2" textStyle="figure" maxW="22ch">
+      <Heading as="h2" textStyle="figure" maxW="24ch" textWrap="balance">
         {t("first.title")}
       </Heading>
       <Text textStyle="lead" color="fg.muted" mt={3} maxW="60ch">
@@ -35,7 +35,7 @@ export function FirstRun() {
           </Link>
         </Button>
       </Flex>
-      <Grid templateColumns={{ base: "1fr", md: "repeat(3, 1fr)" }} gap={{ base: 6, md: 10 }} mt={{ base: 10, md: 14 }}>
+      <Grid templateColumns={{ base: "1fr", md: "repeat(3, 1fr)" }} gap={{ base: 6, md: 8 }} mt={{ base: 10, md: 14 }}>
         {STEPS.map(({ key, icon: Icon }) => (
           <Box key={key}>
             <Box color="accent.fg" mb={2}>

@@ -1,5 +1,5 @@
 // The machine in a few lines: what it computes on, memory, disk.
-import { Box, Flex, Text } from "@chakra-ui/react";
+import { Box, Flex, Skeleton, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { bytes, ErrorCard, KeyValue, Lines, Section } from "@/ui";
@@ -16,7 +16,14 @@ export function MachineCard() {
         <KeyValue
           nameWidth="96px"
           pairs={[
-            { name: t("home.devices"), value: devices.data?.names.join(", ") || devices.data?.error || "…" },
+            {
+              name: t("home.devices"),
+              value: devices.data ? (
+                devices.data.names.join(", ") || devices.data.error || "–"
+              ) : (
+                <Skeleton height="14px" my="4px" width="96px" />
+              ),
+            },
             { name: t("home.cores"), value: machine.data.machine.cores },
             {
               name: t("home.memory"),

@@ -81,7 +81,8 @@ export function LiveRun({ run }: { run: RunSummary }) {
     <Box
       as="article"
       aria-label={run.run}
-      p={5}
+      px={{ base: 4, md: 5 }}
+      py={4}
       borderTopWidth="1px"
       borderColor="border.muted"
       _first={{ borderTopWidth: 0 }}
