@@ -121,6 +121,14 @@ def test_nothing_outside_of_the_workspace_is_registered_or_traced(studio, ref):
     assert get(studio, "/lineage", 403, ref=ref)["code"] == "ask.not-allowed"
 
 
+@pytest.mark.parametrize(
+    "ref", ["file:\0", "\0", "@", "a@", "file://host/share", "x@" + "9" * 400, "hub:../x", "step:x"]
+)
+def test_a_hostile_reference_is_refused(studio, ref):
+    assert send(studio, "POST", "/adapters", 422, ref=ref, name="hostile")["fix"]
+    assert studio.page.get("/api/v1/lineage", params={"ref": ref}).status_code in (404, 422)
+
+
 def test_a_wrong_kind_is_named(studio):
     assert send(studio, "POST", "/models", 422, ref=ADAPTER, name="other")["code"] == "ask.wrong-kind"
     assert get(studio, "/models/support/1", 422)["code"] == "ask.wrong-kind"

@@ -70,6 +70,8 @@ def refuse_path_outside(ref: str, roots: Iterable[Path], place: Workspace, where
         scheme, rest = "file", rest.partition("@")[0]
     if scheme != "file":
         return
+    if "\0" in rest:
+        raise AskError("ask.bad-reference", f"{where} has a NUL character, which no path has", "remove it")
     found = Path(os.path.realpath(place.root / of_reference(rest)))
     if not any(found.is_relative_to(os.path.realpath(root)) for root in roots):
         fix = "upload it, copy it into the workspace, or start the server with --allow-path FOLDER"
