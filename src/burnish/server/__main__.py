@@ -63,6 +63,7 @@ def _serve(asked: argparse.Namespace) -> None:
             tuple(asked.trusted_proxy),
             tuple(path.resolve() for path in asked.allow_path),
             asked.page,
+            body_seconds=asked.body_seconds,
         )
         try:
             kept.enter_context(kept_open(place.root, busy_seconds=_BUSY_SECONDS))
@@ -122,6 +123,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--trusted-proxy", action="append", default=[], help="the address of a reverse proxy")
     parser.add_argument("--allow-path", action="append", type=Path, default=[], help="a folder that recipes may name")
     parser.add_argument("--page", type=Path, default=PAGE, help="the folder of the built page")
+    parser.add_argument("--body-seconds", type=float, default=20.0, help="for headers, and each piece of a body")
     parser.add_argument("--parent", type=int, default=None, help="the process to end with")
     return parser.parse_args()
 
