@@ -38,7 +38,7 @@ def ui(
     the jobs that run here.
     """
     from burnish.studio.serving.interface import Interface
-    from burnish.studio.serving.logins import server_address
+    from burnish.studio.serving.logins import redirect_to, server_address
 
     output: Output = ctx.obj
     if token:
@@ -57,7 +57,7 @@ def ui(
         try:
             address = _print_login(output, running.address)
             if open_browser and not output.json:
-                typer.launch(address)
+                typer.launch(redirect_to(address, workspace=output.workspace).as_uri())
             status = running.wait()
         except KeyboardInterrupt:
             _end(output, running)

@@ -1,5 +1,6 @@
 """Who may use the server of the page: one-time tokens that log a browser in, sessions, and tokens of programs."""
 
+import html
 import json
 import os
 from collections.abc import Generator
@@ -12,7 +13,7 @@ from typing import Any
 from burnish.core.access.keys import SCOPES, Key, add_key, read_keys, remove_key
 from burnish.core.access.tickets import Tickets
 from burnish.core.errors import AskError
-from burnish.core.files import read_json, write_json
+from burnish.core.files import read_json, write_atomically, write_json
 from burnish.core.naming import nearest
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.identity import ProcessIdentity, this_process
@@ -49,6 +50,19 @@ def new_login(*, workspace: Path | str | None = None) -> str:
 def login_address(address: str, token: str) -> str:
     """The address that logs in. The token is in the fragment, which browsers send to nobody, so no log has it."""
     return f"{address}/login#token={token}"
+
+
+def redirect_to(address: str, *, workspace: Path | str | None = None) -> Path:
+    """A file that only its owner reads, which leads a browser to an address that logs in.
+
+    Who starts a browser with the address itself shows it to all users of the machine, in the list of processes.
+    """
+    path = folder_of(workspace) / "open.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    target = html.escape(address, quote=True)
+    leading = f'<meta charset="utf-8"><meta http-equiv="refresh" content="0; url={target}">'
+    write_atomically(path, f"<!doctype html>{leading}<title>burnish</title>\n", mode=0o600)
+    return path
 
 
 def add_token(name: str, scope: str, *, days: float | None = None, workspace: Path | str | None = None) -> str:
