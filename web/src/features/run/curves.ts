@@ -49,7 +49,7 @@ export function panelsOf(curves: Readonly<Record<string, Points>>): Panel[] {
 export const isNoisy = (panel: Panel): boolean => !AVERAGED.has(panel.key);
 
 /** Steps whose loss stands far above those before them: more than `times` their usual distance from the average. */
-export function spikesOf({ steps, values }: Points, times = 6, most = 12): number[] {
+export function spikesOf({ steps, values }: Points, times = 8, most = 12): number[] {
   const found: { step: number; by: number }[] = [];
   let mean = Number.NaN;
   let spread = 0;

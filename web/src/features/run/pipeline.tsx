@@ -111,11 +111,11 @@ function Seat({ name, step, live, isChosen, isLast, tab }: SeatProps) {
             <Text textStyle="small" fontWeight={isChosen ? "600" : "450"} lineHeight="18px" truncate>
               {step.step}
             </Text>
-            <Text hideBelow="lg" textStyle="caption" color="fg.subtle" truncate>
+            <Text hideBelow="lg" textStyle="caption" color="fg.muted" truncate>
               {step.stage}
             </Text>
           </Box>
-          <Text hideBelow="lg" textStyle="caption" color="fg.subtle" fontVariantNumeric="tabular-nums">
+          <Text hideBelow="lg" textStyle="caption" color="fg.muted" fontVariantNumeric="tabular-nums">
             {said}
           </Text>
           <Box as="span" srOnly>

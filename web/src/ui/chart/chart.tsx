@@ -1,6 +1,6 @@
 // A chart of curves over training steps: raw and average, zoom, a crosshair that other charts share, keys, a table.
 import "uplot/dist/uPlot.min.css";
-import { Box, Flex, Text, VisuallyHidden } from "@chakra-ui/react";
+import { Box, VisuallyHidden } from "@chakra-ui/react";
 import { type KeyboardEvent, useEffect, useId, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type uPlot from "uplot";
@@ -9,7 +9,8 @@ import { addGestures, moved, scaled, shownOf, wholeOf, within } from "./gestures
 import { reading } from "./numbers";
 import { paletteOf } from "./palette";
 import { type ChartSeries, columnAt, columnsOf, type Mark, makePlot, type Overlay, type Range } from "./plot";
-import { type Columns, nearestTo, notFinite, positionOf } from "./points";
+import { nearestTo, notFinite, positionOf } from "./points";
+import { Readouts, valueAt } from "./readouts";
 import { CurveTable } from "./table";
 
 export interface ChartProps {
@@ -30,6 +31,11 @@ export interface ChartProps {
   /** A click on a step, or Enter at the crosshair. */
   onPick?: (step: number) => void;
   asTable?: boolean;
+}
+
+function showRange(plot: uPlot, range: Range | null): void {
+  const [low, high] = range ?? wholeOf(plot);
+  plot.setScale("x", { min: low, max: high > low ? high : low + 1 });
 }
 
 const NO_STEPS: readonly number[] = [];
@@ -53,7 +59,8 @@ export function Chart({
   const isDark = useDark();
   const stage = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
-  const [cursor, setCursor] = useState<number | null>(null);
+  const cursor = useRef<number | null>(null);
+  const write = useRef<(at: number) => void>(() => {});
   const [said, setSaid] = useState("");
   const overlay = useRef<Overlay>({ marks: [], picked: null });
   const latest = useRef({ series, onRange, onPick, range });
@@ -74,7 +81,10 @@ export function Chart({
       height,
       syncKey,
       overlay,
-      onCursor: setCursor,
+      onCursor: (at) => {
+        cursor.current = at;
+        read();
+      },
       onRange: (next) => latest.current.onRange?.(within(next, wholeOf(made))),
     });
     plot.current = made;
@@ -101,7 +111,7 @@ export function Chart({
       remove();
       made.destroy();
       plot.current = null;
-      setCursor(null);
+      cursor.current = null;
     };
   }, [shape, height, asTable]);
 
@@ -110,10 +120,13 @@ export function Chart({
     if (!made || made.series.length !== columns.length) return;
     made.batch(() => {
       made.setData(columns, false);
-      const [low, high] = range ?? wholeOf(made);
-      made.setScale("x", { min: low, max: high > low ? high : low + 1 });
+      showRange(made, latest.current.range);
     });
-  }, [columns, range]);
+  }, [columns]);
+
+  useEffect(() => {
+    if (plot.current) showRange(plot.current, range);
+  }, [range]);
 
   useEffect(() => {
     const broken = series.flatMap((one) => notFinite(one.points));
@@ -128,8 +141,16 @@ export function Chart({
   }, [checkpoints, picked, series]);
 
   const steps = columns[0];
-  const readAt = cursor !== null && cursor < steps.length ? cursor : steps.length - 1;
-  const step = steps[readAt];
+  /** What is read out: at the crosshair, else at the step that was picked, else the last. */
+  const read = () => {
+    const { at, steps: all } = reader.current;
+    const here = cursor.current;
+    write.current(here !== null && here < all.length ? here : at);
+  };
+  const reader = useRef({ at: 0, steps });
+  reader.current = { at: picked === null ? steps.length - 1 : nearestTo(steps, picked), steps };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what is written depends on all of these
+  useEffect(read, [columns, picked]);
 
   const move = (at: number) => {
     const made = plot.current;
@@ -152,8 +173,8 @@ export function Chart({
     const shown = shownOf(made);
     const width = Math.max(1, positionOf(steps, shown[1]) - positionOf(steps, shown[0]));
     const stride = event.shiftKey ? Math.max(1, Math.round(width / 10)) : Math.max(1, Math.round(width / 200));
-    const about = cursor === null ? (shown[0] + shown[1]) / 2 : (steps[cursor] as number);
-    const from = cursor ?? nearestTo(steps, (shown[0] + shown[1]) / 2);
+    const about = cursor.current === null ? (shown[0] + shown[1]) / 2 : (steps[cursor.current] as number);
+    const from = cursor.current ?? nearestTo(steps, (shown[0] + shown[1]) / 2);
     const zoom = (factor: number) => onRange?.(within(scaled(shown, factor, about), wholeOf(made)));
     if (event.key === "ArrowLeft") move(from - stride);
     else if (event.key === "ArrowRight") move(from + stride);
@@ -162,37 +183,14 @@ export function Chart({
     else if (event.key === "+" || event.key === "=") zoom(0.6);
     else if (event.key === "-") zoom(1 / 0.6);
     else if (event.key === "0" || event.key === "Escape") onRange?.(null);
-    else if (event.key === "Enter" && cursor !== null) onPick?.(steps[cursor] as number);
+    else if (event.key === "Enter" && cursor.current !== null) onPick?.(steps[cursor.current] as number);
     else return;
     event.preventDefault();
   };
 
   return (
     <Box>
-      <Flex
-        px={{ base: 4, md: 5 }}
-        h="20px"
-        align="center"
-        gap={4}
-        textStyle="caption"
-        fontVariantNumeric="tabular-nums"
-        overflow="hidden"
-      >
-        {series.map((one, seat) => (
-          <Readout
-            key={one.key}
-            series={one}
-            columns={columns}
-            at={readAt}
-            seat={seat}
-            all={series}
-            smoothing={smoothing}
-          />
-        ))}
-        <Text as="span" color="fg.subtle" ms="auto" whiteSpace="nowrap">
-          {step === undefined ? "" : `${t("chart.step")} ${step.toLocaleString("en-US")}`}
-        </Text>
-      </Flex>
+      <Readouts series={series} columns={columns} smoothing={smoothing} write={write} />
       {asTable ? (
         <CurveTable
           label={label}
@@ -226,55 +224,5 @@ export function Chart({
       <VisuallyHidden id={hint}>{t("chart.keys")}</VisuallyHidden>
       <VisuallyHidden aria-live="polite">{said}</VisuallyHidden>
     </Box>
-  );
-}
-
-const valueAt = (columns: Columns, column: number, at: number): number | null => {
-  const values = columns[column];
-  for (let seat = at; values && seat >= 0 && seat > at - 400; seat--) {
-    const value = values[seat];
-    if (value !== null && value !== undefined) return value;
-  }
-  return null;
-};
-
-interface ReadoutProps {
-  series: ChartSeries;
-  all: readonly ChartSeries[];
-  columns: Columns;
-  at: number;
-  seat: number;
-  smoothing: number;
-}
-
-function Readout({ series, all, columns, at, seat, smoothing }: ReadoutProps) {
-  const { t } = useTranslation();
-  const { raw, mean } = columnAt(all, seat, smoothing);
-  return (
-    <Flex as="span" align="center" gap={1.5} whiteSpace="nowrap">
-      <Box
-        as="span"
-        boxSize={series.sparse ? "8px" : undefined}
-        w={series.sparse ? undefined : "10px"}
-        h={series.sparse ? undefined : "3px"}
-        borderRadius="full"
-        borderWidth={series.sparse ? "2px" : 0}
-        borderColor={`series.${series.colour}`}
-        bg={series.sparse ? "transparent" : `series.${series.colour}`}
-      />
-      {all.length > 1 && (
-        <Text as="span" color="fg.muted">
-          {series.label}
-        </Text>
-      )}
-      <Text as="span" fontWeight="550" minW="44px">
-        {reading(valueAt(columns, mean, at))}
-      </Text>
-      {raw !== mean && (
-        <Text as="span" color="fg.subtle" hideBelow="sm">
-          {t("chart.raw", { value: reading(valueAt(columns, raw, at)) })}
-        </Text>
-      )}
-    </Flex>
   );
 }

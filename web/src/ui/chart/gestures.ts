@@ -29,14 +29,24 @@ export const wholeOf = (plot: uPlot): Range => {
 export const shownOf = (plot: uPlot): Range => [plot.scales.x?.min ?? 0, plot.scales.x?.max ?? 1];
 
 /** Ctrl and wheel zoom, wheel sideways pans, Shift and drag pans, a finger moves the crosshair. */
-export function addGestures(plot: uPlot, onRange: (range: Range | null) => void): () => void {
+export function addGestures(plot: uPlot, onChange: (range: Range | null) => void): () => void {
+  let waiting = 0;
+  let next: Range | null = null;
+  const onRange = (range: Range | null) => {
+    next = range;
+    cancelAnimationFrame(waiting); // one drawing for all events of a frame
+    waiting = requestAnimationFrame(() => {
+      next = null;
+      onChange(range);
+    });
+  };
   const over = plot.over;
   const perPixel = () => {
     const [low, high] = shownOf(plot);
     return (high - low) / Math.max(1, over.clientWidth);
   };
   const wheel = (event: WheelEvent) => {
-    const shown = shownOf(plot);
+    const shown = next ?? shownOf(plot);
     if (event.ctrlKey || event.metaKey) {
       event.preventDefault();
       const about = plot.posToVal(event.clientX - over.getBoundingClientRect().left, "x");
@@ -46,8 +56,8 @@ export function addGestures(plot: uPlot, onRange: (range: Range | null) => void)
     const sideways = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
     if (Math.abs(sideways) < Math.abs(event.shiftKey ? 0 : event.deltaY) || sideways === 0) return;
     event.preventDefault();
-    const next = within(moved(shown, sideways * perPixel()), wholeOf(plot));
-    if (next) onRange(next);
+    const panned = within(moved(shown, sideways * perPixel()), wholeOf(plot));
+    if (panned) onRange(panned);
   };
   let from: { x: number; range: Range } | null = null;
   const down = (event: MouseEvent) => {
@@ -60,8 +70,8 @@ export function addGestures(plot: uPlot, onRange: (range: Range | null) => void)
   };
   const drag = (event: MouseEvent) => {
     if (!from) return;
-    const next = within(moved(from.range, (from.x - event.clientX) * perPixel()), wholeOf(plot));
-    if (next) onRange(next);
+    const panned = within(moved(from.range, (from.x - event.clientX) * perPixel()), wholeOf(plot));
+    if (panned) onRange(panned);
   };
   const up = () => {
     from = null;
@@ -78,6 +88,7 @@ export function addGestures(plot: uPlot, onRange: (range: Range | null) => void)
   over.addEventListener("pointerdown", touch);
   over.style.touchAction = "pan-y";
   return () => {
+    cancelAnimationFrame(waiting);
     up();
     over.removeEventListener("wheel", wheel);
     over.removeEventListener("mousedown", down, { capture: true });

@@ -40,6 +40,8 @@ export interface PlotOptions {
   onRange: (range: Range) => void;
 }
 
+/** More dots than this would hide the curve that they stand on. */
+const MOST_DOTS = 60;
 const FONT = '11px Inter, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", system-ui, sans-serif';
 
 /** The columns of a plot: for each series its values, and after them their average where it is drawn. */
@@ -69,7 +71,8 @@ export function makePlot(target: HTMLElement, options: PlotOptions): uPlot {
   const { palette, series, smoothing, log } = options;
   const lines: uPlot.Series[] = series.flatMap((one): uPlot.Series[] => {
     const colour = palette.series(one.colour);
-    const points = { show: one.sparse ?? false, size: 6, width: 1.5, fill: palette.panel, stroke: colour };
+    const few = one.sparse === true && one.points.steps.length <= MOST_DOTS;
+    const points = { show: few, size: 6, width: 1.5, fill: palette.panel, stroke: colour };
     if (!smoothed(one, smoothing)) return [{ label: one.label, stroke: colour, width: 1.6, spanGaps: true, points }];
     return [
       { label: one.label, stroke: faded(colour, 0.36), width: 1, points: { show: false } },

@@ -16,7 +16,6 @@ import type { TabProps } from ".";
 const ROW = 20;
 const LONGEST = 4_000;
 const FILES = ["run.log", "console.log"] as const;
-const TONE: Record<Level, string> = { debug: "fg.subtle", info: "fg", warning: "warning.fg", error: "danger.fg" };
 
 export default function Logs({ name, step, live, search }: TabProps) {
   const { t } = useTranslation();
@@ -197,6 +196,7 @@ export default function Logs({ name, step, live, search }: TabProps) {
           if (event.key === "End") setFollows(isGrowing);
         }}
         textStyle="code"
+        css={LINES}
         py={1}
       >
         {log.isLoading && (
@@ -251,45 +251,47 @@ interface LineProps {
   isHit: boolean;
 }
 
+/** Plain elements: a line is drawn hundreds of times while one scrolls. */
 function Line({ line, words, start, isHit }: LineProps) {
   const { t } = useTranslation();
   const text = line.text.length > LONGEST ? line.text.slice(0, LONGEST) : line.text;
   const parts = marked(text, words).map((part, at) => ({ part, key: String(at), isWord: at % 2 === 1 }));
   return (
-    <Flex
-      position="absolute"
-      top={0}
-      left={0}
-      minW="full"
-      h={`${ROW}px`}
-      px={4}
-      gap={4}
-      whiteSpace="pre"
-      lineHeight={`${ROW}px`}
-      color={TONE[line.level]}
-      bg={isHit ? "accent.muted" : line.level === "error" ? "danger.subtle" : undefined}
+    <div
+      className="line"
+      data-level={line.level}
+      data-hit={isHit || undefined}
       style={{ transform: `translateY(${start}px)` }}
     >
-      <Text as="span" color="fg.subtle" w="12ch" flexShrink={0} userSelect="none">
-        {line.time}
-      </Text>
+      <span className="time">{line.time}</span>
       <span>
-        {parts.map(({ part, key, isWord }) =>
-          isWord ? (
-            <Box as="mark" key={key} bg="warning.muted" color="fg">
-              {part}
-            </Box>
-          ) : (
-            part
-          ),
-        )}
+        {parts.map(({ part, key, isWord }) => (isWord ? <mark key={key}>{part}</mark> : part))}
         {line.text.length > LONGEST && (
-          <Text as="span" color="fg.subtle">
-            {" "}
-            {t("run.cutLine", { count: line.text.length - LONGEST })}
-          </Text>
+          <span className="time"> {t("run.cutLine", { count: line.text.length - LONGEST })}</span>
         )}
       </span>
-    </Flex>
+    </div>
   );
 }
+
+const LINES = {
+  "& .line": {
+    position: "absolute",
+    top: 0,
+    left: 0,
+    display: "flex",
+    gap: "16px",
+    minWidth: "100%",
+    height: `${ROW}px`,
+    lineHeight: `${ROW}px`,
+    paddingInline: "16px",
+    whiteSpace: "pre",
+    color: "fg",
+  },
+  "& .time": { color: "fg.subtle", minWidth: "12ch", flexShrink: 0, userSelect: "none" },
+  "& [data-level=debug]": { color: "fg.muted" },
+  "& [data-level=warning]": { color: "warning.fg" },
+  "& [data-level=error]": { color: "danger.fg", background: "danger.subtle" },
+  "& [data-hit]": { background: "accent.muted" },
+  "& mark": { background: "warning.muted", color: "fg" },
+} as const;

@@ -143,7 +143,7 @@ function Entry({ row, at, isFirst, onStep }: EntryProps) {
         css={{ "&::-webkit-details-marker": { display: "none" } }}
         _focusVisible={{ outline: "2px solid", outlineColor: "accent.focusRing", outlineOffset: "-2px" }}
       >
-        <Text w="64px" flexShrink={0} fontWeight="600" fontVariantNumeric="tabular-nums" textAlign="end">
+        <Text w="48px" flexShrink={0} fontWeight="600" fontVariantNumeric="tabular-nums">
           {reading(Number(here?.loss ?? row.last))}
         </Text>
         <Text className="gist" flex={1} minW={0} truncate>
@@ -159,7 +159,7 @@ function Entry({ row, at, isFirst, onStep }: EntryProps) {
           {t("run.visits", { count: row.visits.length })}
         </Text>
       </Flex>
-      <Box px={{ base: 4, md: 5 }} pb={5} ps={{ base: 5, sm: "100px" }}>
+      <Box px={{ base: 4, md: 5 }} pb={5} ps={{ base: 4, sm: "84px" }}>
         {row.row ? <Conversation messages={messages} /> : <Text color="fg.muted">{row.missing}</Text>}
         <Flex
           mt={3}
