@@ -101,16 +101,22 @@ const dataset = createRoute({
 const playground = createRoute({
   getParentRoute: under,
   path: "/playground",
+  validateSearch: (search: Record<string, unknown>): { models?: string } => ({ models: text(search.models) }),
   component: lazyRouteComponent(() => import("./playground")),
 });
 const evaluate = createRoute({
   getParentRoute: under,
   path: "/evaluate",
+  validateSearch: (search: Record<string, unknown>): { ref?: string } => ({ ref: text(search.ref) }),
   component: lazyRouteComponent(() => import("./evaluate")),
 });
 const adapters = createRoute({
   getParentRoute: under,
   path: "/adapters",
+  validateSearch: (search: Record<string, unknown>): { kind?: string; ref?: string } => ({
+    kind: text(search.kind),
+    ref: text(search.ref),
+  }),
   component: lazyRouteComponent(() => import("./adapters")),
 });
 const merge = createRoute({
@@ -121,6 +127,7 @@ const merge = createRoute({
 const exporting = createRoute({
   getParentRoute: under,
   path: "/export",
+  validateSearch: (search: Record<string, unknown>): { ref?: string } => ({ ref: text(search.ref) }),
   component: lazyRouteComponent(() => import("./export")),
 });
 const settings = createRoute({

@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { useBounds } from "./bounds";
 import { useForm } from "./context";
 import { Control } from "./control";
+import { useWord } from "./inputs";
 import { labelOf, type Schema, type Shape, shapeOf } from "./schema";
 import { brief, dotted, isSame, type Json, type Path, valueAt } from "./values";
 
@@ -25,6 +26,9 @@ const isWide = (shape: Shape): boolean =>
   ["list", "map", "object", "variants", "json"].includes(shape.type) ||
   (shape.type === "either" && shape.shapes.some(isWide));
 
+const takesText = (shape: Shape): boolean =>
+  shape.type === "text" || (shape.type === "either" && shape.shapes.some(takesText));
+
 /** Drawn again only when its own value changes: a form has up to sixty of them. */
 export const Setting = memo(function Setting(props: SettingProps) {
   const { name: last, schema, description, required, value, standard } = props;
@@ -34,7 +38,7 @@ export const Setting = memo(function Setting(props: SettingProps) {
   const name = dotted(path);
   const shape = shapeOf(schema, form.root);
   const error = form.errors.get(name);
-  const suggestions = shape.type === "text" ? form.suggest(name) : null;
+  const suggestions = takesText(shape) ? form.suggest(name) : null;
   return (
     <Frame
       id={id}
@@ -96,12 +100,16 @@ function Frame({ id, path, name, label, help, value, standard, required, error, 
   const { t } = useTranslation();
   const form = useForm();
   const bounds = useBounds(shape);
+  const word = useWord();
   const was = form.before === undefined ? undefined : valueAt(form.before, path);
   const isChanged = form.before !== undefined && !isSame(was, value);
   const isOwn = value !== undefined && !isSame(value, standard);
   const isPlain = !["object", "variants"].includes(shape.type);
   const said = [
-    standard !== undefined && standard !== null && isPlain && t("form.default", { value: brief(standard, 40) }),
+    standard !== undefined &&
+      standard !== null &&
+      isPlain &&
+      t("form.default", { value: typeof standard === "boolean" ? word(standard) : brief(standard, 40) }),
     bounds,
   ].filter(Boolean);
   return (
