@@ -1,0 +1,97 @@
+// A server of a workspace and a browser on it: what the journey through the page stands on.
+import { spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { chromium } from "playwright-core";
+
+const { BURNISH, WORKSPACE, CHROMIUM = "/usr/bin/chromium", SHOTS } = process.env;
+
+/** `burnish ui` as a person starts it; `login` is the address that it prints. */
+export class Studio {
+  port = 0;
+
+  async start() {
+    const words = ["--workspace", WORKSPACE, "ui", "--no-open", "--port", String(this.port)];
+    this.process = spawn(BURNISH, words, { stdio: ["ignore", "pipe", "inherit"] });
+    for await (const line of createInterface({ input: this.process.stdout })) {
+      if (line.includes("/login#token=")) {
+        this.login = line.trim();
+        this.address = new URL(this.login).origin;
+        this.port = Number(new URL(this.login).port);
+        this.process.stdout.resume();
+        return;
+      }
+    }
+    throw new Error("burnish ui ended before it printed its address");
+  }
+
+  async stop(signal = "SIGTERM") {
+    const ended = new Promise((resolve) => this.process.once("exit", resolve));
+    this.process.kill(signal);
+    await ended;
+  }
+}
+
+/** A browser that notes every fault of a page: console errors, refused requests, violations of the policy. */
+export class Reader {
+  faults = [];
+
+  static async open() {
+    const reader = new Reader();
+    reader.browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+    await reader.fresh();
+    return reader;
+  }
+
+  async fresh(options = {}) {
+    const state = options.keep ? await this.context.storageState() : undefined;
+    await this.context?.close();
+    this.context = await this.browser.newContext({
+      viewport: { width: 1440, height: 900 },
+      colorScheme: "light",
+      storageState: state,
+      ...options.context,
+    });
+    this.page = await this.context.newPage();
+    this.page.on("console", (message) => {
+      if (message.type() === "error") this.note(`console: ${message.text()}`);
+    });
+    this.page.on("pageerror", (error) => this.note(`error: ${error.message}`));
+    this.page.on("dialog", (dialog) => {
+      this.note(`dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
+    await this.context.addInitScript(() => {
+      document.addEventListener("securitypolicyviolation", (event) =>
+        console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`),
+      );
+    });
+  }
+
+  note(what) {
+    if (!this.expectsLoss) this.faults.push(`${this.page?.url()} ${what}`);
+  }
+
+  async shoot(name) {
+    if (!SHOTS) return;
+    mkdirSync(SHOTS, { recursive: true });
+    await this.page.screenshot({ path: `${SHOTS}/${name}.png` });
+  }
+}
+
+/** Runs steps in order and says how each went, as lines of JSON; the first that fails ends the journey. */
+export async function travel(reader, steps) {
+  for (const [name, go] of steps) {
+    const began = Date.now();
+    try {
+      await go();
+    } catch (error) {
+      await reader.shoot(`failed-${name.replace(/\W+/g, "-")}`).catch(() => undefined);
+      console.log(JSON.stringify({ step: name, failed: String(error.message ?? error).slice(0, 2000) }));
+      return false;
+    }
+    const faults = reader.faults.splice(0);
+    console.log(JSON.stringify({ step: name, seconds: (Date.now() - began) / 1000, faults }));
+  }
+  return true;
+}
