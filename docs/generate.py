@@ -13,6 +13,9 @@ from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED, ON_REWARD
 from burnish.core.recipes.flow import flow
 from burnish.core.registry.names import KINDS
 from burnish.evals.certificates.limits import LIMITS
+from burnish.server.app import make_app
+from burnish.server.schema import schema_of
+from burnish.server.settings import Settings
 from burnish.specs.base import Runtime, Spec, Takes, marks_of
 from burnish.studio.settings.variables import variables
 
@@ -28,6 +31,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "errors.md": errors_page(),
         REFERENCE / "names.md": names_page(),
         REFERENCE / "certificates.md": certificates_page(),
+        REFERENCE / "api.md": api_page(),
         REFERENCE / "environment.md": environment_page(),
     }
 
@@ -92,6 +96,25 @@ def names_page() -> str:
     lines += [f"| {name} | {ours} | {how} |" for name, ours, how in _SAME_NAME]
     lines += ["", "## Not needed", "", "| elsewhere | |", "| --- | --- |"]
     lines += [f"| `{name}` | {why} |" for name, why in sorted(NOT_NEEDED.items())]
+    return "\n".join([*lines, ""])
+
+
+def api_page() -> str:
+    """The routes of the server: who may ask them, what they take and give."""
+    schema = schema_of(make_app(Settings(Path())))
+    lines = [_MADE, "# The API", ""]
+    lines += ["`burnish ui` serves it. Programs send a token, which `burnish tokens add NAME --scope SCOPE` makes, as"]
+    lines += [
+        "`Authorization: Bearer TOKEN`. The scope `run` includes `read`, and `admin` both. Errors are problem+json:"
+    ]
+    lines += [
+        "`code` is one of [the codes](errors.md), `fix` is the next step. `python -m burnish.server.schema` prints the"
+    ]
+    lines += ["OpenAPI schema.", "", "| | scope | |", "| --- | --- | --- |"]
+    for path, methods in sorted(schema["paths"].items()):
+        for method, operation in sorted(methods.items()):
+            said = (operation.get("description") or operation["summary"]).partition("\n")[0].replace("|", "\\|")
+            lines.append(f"| `{method.upper()} {path}` | {operation['x-scope']} | {said} |")
     return "\n".join([*lines, ""])
 
 

@@ -74,6 +74,18 @@ def test_a_recipe_of_a_client_refers_to_nothing_outside_of_the_workspace(studio,
     assert found["code"] == "ask.not-allowed"
 
 
+@pytest.mark.parametrize(
+    ("stage", "values"),
+    [
+        ("serve", {"model": "builtin:pocket", "keys_file": "/etc/passwd"}),
+        ("quantize", {"model": "builtin:pocket", "environment": "/usr/bin/python3", "method": "rtn"}),
+    ],
+)
+def test_other_paths_of_settings_stay_in_the_workspace_too(studio, stage, values):
+    found = post(studio, "/plans", 403, stage=stage, values=values)
+    assert found["code"] == "ask.not-allowed"
+
+
 def test_a_wrong_setting_is_named(studio):
     found = post(studio, "/plans", 422, recipe="demo", settings=["tune.learning_rte=1"])
     assert found["code"] == "ask.unknown-key"

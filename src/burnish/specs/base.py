@@ -87,6 +87,12 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class LocalPath:
+    """Marks a field with a path of this machine that is no reference to an input: clients of the server may name those
+    of the workspace alone."""
+
+
+@dataclass(frozen=True)
 class WithCheckpoints:
     """Marks a switch: if it is on, the other checkpoints of the run that the input `model` is of are inputs, too."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from burnish.specs.base import RUNTIME, DataRef, Device, ModelRef, Spec, Threads
+from burnish.specs.base import RUNTIME, DataRef, Device, LocalPath, ModelRef, Spec, Threads
 
 QuantizeMethod = Literal["gptq", "awq", "smoothquant", "rtn", "nf4"]
 Scheme = Literal["W4A16", "W4A16_ASYM", "W8A16", "W8A8", "FP8_DYNAMIC"]
@@ -75,7 +75,7 @@ class QuantizeSpec(Spec):
     """SmoothQuant: how much of the outliers is moved into the weights."""
     double: bool = True
     """NF4: quantize the scales, too."""
-    environment: Annotated[str, RUNTIME] = "auto"
+    environment: Annotated[str, RUNTIME, LocalPath()] = "auto"
     """Where llm-compressor runs. `auto`: in an environment that is made once, in the user's cache folder. A path: in
     that Python, which has it. `container`: in the `quantize` container."""
     timeout: Annotated[float | None, RUNTIME] = Field(default=None, gt=0)

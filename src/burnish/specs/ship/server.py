@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from burnish.specs.base import Spec
+from burnish.specs.base import LocalPath, Spec
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -16,7 +16,7 @@ class ServerSpec(Spec):
     """The address to listen on. One that other machines reach needs keys, or `allow_no_key`."""
     port: int = Field(default=8001, ge=0, le=65_535)
     """The port; 0 takes a free one."""
-    keys_file: str | None = None
+    keys_file: Annotated[str, LocalPath()] | None = None
     """A file of API keys, made by burnish keys add. It is read again when it changes."""
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The name of an environment variable with one API key, without limits."""

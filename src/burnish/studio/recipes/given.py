@@ -15,6 +15,7 @@ from burnish.core.paths import of_reference
 from burnish.core.recipes.recipe import Recipe, load_recipe, recipe_of, with_settings
 from burnish.core.recipes.yaml import at, parse_yaml
 from burnish.core.runs.workspace import Workspace
+from burnish.specs.base import LocalPath, fields_with
 from burnish.studio.planning import stage_recipe
 from burnish.studio.recipes.shelf import recipe_file
 
@@ -61,6 +62,10 @@ def refuse_outside(recipe: Recipe, roots: Collection[Path], place: Workspace) ->
         for path, (ref, _) in step.references().items():
             where = at(step.place(tuple(path.split("."))), f"'{step.name}.{path}'")
             refuse_path_outside(ref, roots, place, where)
+        for path, _, value in fields_with(step.spec, LocalPath):
+            if isinstance(value, str) and value != "auto":
+                where = at(step.place(tuple(path.split("."))), f"'{step.name}.{path}'")
+                refuse_path_outside(f"file:{value}", roots, place, where)
 
 
 def refuse_path_outside(ref: str, roots: Iterable[Path], place: Workspace, where: str) -> None:
