@@ -11,9 +11,10 @@ from typing import Any
 from burnish.core.events import CheckpointSaved, Event, Failed, Metric, Note, Progress, StateChanged
 from burnish.core.files import jsonable
 from burnish.core.runs.workspace import Workspace
-from burnish.studio.finetuning.jobs import ENDED, status_of
+from burnish.studio.finetuning.jobs import ENDED
 from burnish.studio.finetuning.paging import page
 from burnish.studio.finetuning.records import DATA, TUNE, FineTuningRecord, job_record
+from burnish.studio.finetuning.states import states_of, status_of
 
 _SAID = {
     "created": "Created fine-tuning job: {id}",
@@ -67,7 +68,8 @@ def follow_events(
         yield from found
         if has_ended:
             return
-        has_ended = status_of(job_record(id, place), place) in ENDED  # what it wrote before is read once more
+        record = job_record(id, place)
+        has_ended = status_of(record, states_of(record, place)) in ENDED  # what it wrote before is read once more
         if not has_ended and not found:
             yield None
 

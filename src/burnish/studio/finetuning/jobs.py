@@ -8,7 +8,6 @@ from typing import Any
 
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.runs.workspace import Workspace
-from burnish.jobs.queue.job import Job
 from burnish.studio.datasets.names import find
 from burnish.studio.finetuning.files import file_record
 from burnish.studio.finetuning.paging import page
@@ -23,8 +22,8 @@ from burnish.studio.finetuning.records import (
     job_records,
     write_job_record,
 )
+from burnish.studio.finetuning.states import StepState, of_queue, states_of, status_of
 from burnish.studio.queueing.jobs import cancel_run, resume_run
-from burnish.studio.queueing.jobs import jobs as queued_jobs
 from burnish.studio.recipes.given import Given
 from burnish.studio.recipes.submitted import submit_given
 
@@ -78,7 +77,7 @@ def create_job(
         [(time.time(), "created")],
     )
     write_job_record(record, place)
-    return _as_job(record, submission.jobs, place)
+    return _as_job(record, of_queue(submission.jobs), place)
 
 
 def list_jobs(
@@ -114,7 +113,7 @@ def pause_job(id: str, *, workspace: Path | str | None = None) -> dict[str, Any]
 
 def _stop(id: str, happened: Happened, ended: Sequence[str], place: Workspace) -> dict[str, Any]:
     with changing(id, place) as record:
-        status = _status(record, _states(record, place))
+        status = status_of(record, states_of(record, place))
         if status in ended:
             what = f"the job {id} is {status}, and cannot be {happened}"
             raise AskError("ask.nothing-to-do", what, "create another job, or resume one that is paused")
@@ -134,7 +133,7 @@ def resume_job(id: str, *, workspace: Path | str | None = None) -> dict[str, Any
     """Continue a paused job from its last checkpoint. Errors: AskError `ask.nothing-to-do` if it is not paused."""
     place = Workspace.find(workspace)
     with changing(id, place) as record:
-        status = _status(record, _states(record, place))
+        status = status_of(record, states_of(record, place))
         if status != "paused":
             fix = "wait until it has saved its state" if record.is_paused else "pause it first"
             raise AskError("ask.nothing-to-do", f"the job {id} is {status}, not paused", fix)
@@ -153,35 +152,12 @@ def _reference(id: str, field: str, place: Workspace) -> str:
 
 
 def _current(record: FineTuningRecord, place: Workspace) -> dict[str, Any]:
-    return _as_job(record, _states(record, place), place)
+    return _as_job(record, states_of(record, place), place)
 
 
-def _states(record: FineTuningRecord, place: Workspace) -> Sequence[Job]:
-    return queued_jobs(run=record.run, workspace=place.root)
-
-
-def _status(record: FineTuningRecord, jobs: Sequence[Job]) -> str:
-    """OpenAI's word for the state of a job's two steps."""
-    states: dict[str, str] = {job.step: job.state for job in jobs}
-    if "failed" in states.values():
-        return "failed"
-    if "running" in states.values():
-        return "running" if states.get(TUNE) == "running" else "validating_files"
-    if "cancelled" in states.values():
-        return "paused" if record.is_paused else "cancelled"
-    if states.get(TUNE) == "succeeded":
-        return "succeeded"
-    return "queued" if states.get(DATA) == "succeeded" else "validating_files"
-
-
-def status_of(record: FineTuningRecord, place: Workspace) -> str:
-    """The status of a job now."""
-    return _status(record, _states(record, place))
-
-
-def _as_job(record: FineTuningRecord, jobs: Sequence[Job], place: Workspace) -> dict[str, Any]:
-    status = _status(record, jobs)
-    ends = [job.ended for job in jobs if job.ended is not None]
+def _as_job(record: FineTuningRecord, states: Sequence[StepState], place: Workspace) -> dict[str, Any]:
+    status = status_of(record, states)
+    ends = [one.ended for one in states if one.ended is not None]
     has_ended = status in ENDED and bool(ends)
     tokens, fine_tuned = None, None
     if status == "succeeded":
@@ -205,7 +181,7 @@ def _as_job(record: FineTuningRecord, jobs: Sequence[Job], place: Workspace) -> 
         "user_provided_suffix": record.suffix,
         "metadata": record.metadata or None,
         "trained_tokens": tokens,
-        "error": _error(jobs) if status == "failed" else {},
+        "error": _error(states) if status == "failed" else {},
         "result_files": [],
         "integrations": [],
         "organization_id": "local",
@@ -222,8 +198,8 @@ def _trained_tokens(record: FineTuningRecord, place: Workspace) -> int | None:
     return int(tokens) if isinstance(tokens, int | float) else None
 
 
-def _error(jobs: Sequence[Job]) -> dict[str, Any]:
-    failed = next(job for job in jobs if job.state == "failed")
+def _error(states: Sequence[StepState]) -> dict[str, Any]:
+    failed = next(one for one in states if one.state == "failed")
     error = failed.error or {"code": "run.failed", "what": failed.reason or "the step failed", "fix": "see its log"}
     param = "training_file" if failed.step == DATA else None
     return {"code": error["code"], "message": f"{error['what']}; {error['fix']}", "param": param}

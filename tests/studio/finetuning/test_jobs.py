@@ -1,0 +1,95 @@
+"""Fine-tuning jobs without a server: what is recorded, and what remains when the queue's database is gone."""
+
+import json
+
+import pytest
+
+from burnish.core.errors import BurnishError
+from burnish.studio.datasets import upload
+from burnish.studio.finetuning.events import follow_events, list_events
+from burnish.studio.finetuning.jobs import cancel_job, create_job, get_job, list_jobs, pause_job, resume_job
+from burnish.studio.finetuning.recipe import name_of
+from burnish.studio.queueing.jobs import work
+
+METHOD = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 1}}}
+BAD = b'{"messages": 3}\n' + json.dumps({"messages": [{"role": "user", "content": "hi"}]}).encode() + b"\n"
+
+
+@pytest.fixture
+def root(workspace):
+    return {"workspace": workspace.root}
+
+
+@pytest.fixture
+def created(root):
+    file = upload("bad.jsonl", [BAD], **root)
+    return lambda **more: create_job(
+        model="builtin:pocket", training_file=file["id"], method=METHOD, **{"seed": 1, **more}, **root
+    )
+
+
+def forget(workspace):
+    """Remove the database of the workspace, as a person may."""
+    for path in (workspace.root / ".burnish").glob("burnish.db*"):
+        path.unlink()
+
+
+def test_what_ended_is_known_without_the_database(workspace, root, created):
+    failed, cancelled = created(), created(seed=2)
+    cancel_job(cancelled["id"], **root)
+    work(until_idle=True, say=lambda _: None, **root)
+    before = [get_job(job["id"], **root) for job in (failed, cancelled)]
+    assert [job["status"] for job in before] == ["failed", "cancelled"]
+    forget(workspace)
+    after = [get_job(job["id"], **root) for job in (failed, cancelled)]
+    assert [job["status"] for job in after] == ["failed", "cancelled"]
+    assert after[0]["error"] == before[0]["error"]
+    assert "bad.jsonl:1" in after[0]["error"]["message"]
+    assert list_events(failed["id"], **root)["data"][0]["level"] in ("info", "error")
+
+
+def test_a_job_that_waits_is_paused_resumed_and_cancelled(root, created):
+    job = created()["id"]
+    assert pause_job(job, **root)["status"] == "paused"
+    with pytest.raises(BurnishError, match="is paused"):
+        pause_job(job, **root)
+    assert resume_job(job, **root)["status"] == "validating_files"
+    with pytest.raises(BurnishError, match="not paused"):
+        resume_job(job, **root)
+    assert pause_job(job, **root)["status"] == "paused"
+    assert cancel_job(job, **root)["status"] == "cancelled"
+    with pytest.raises(BurnishError, match="is cancelled"):
+        cancel_job(job, **root)
+    messages = [event["message"] for event in follow_events(job, **root) if event is not None]
+    said = ["Created", "The job is paused", "The job is resumed", "The job is paused", "The job is cancelled"]
+    assert [message[: len(words)] for message, words in zip(messages, said, strict=True)] == said
+
+
+def test_jobs_are_listed_by_page_and_metadata(root, created):
+    ids = [created(seed=seed, metadata={"team": "ab"[seed % 2]})["id"] for seed in range(5)]
+    first = list_jobs(limit=2, **root)
+    assert [job["id"] for job in first["data"]] == ids[:2:-1]
+    assert first["has_more"]
+    rest = list_jobs(limit=9, after=first["last_id"], **root)
+    assert ([job["id"] for job in rest["data"]], rest["has_more"]) == (ids[2::-1], False)
+    assert [job["id"] for job in list_jobs(metadata={"team": "a"}, **root)["data"]] == ids[::-2]
+    with pytest.raises(BurnishError, match="after"):
+        list_jobs(after="ftjob-ft-99", **root)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "name"),
+    [(None, "ft"), ("support", "ft-support"), ("a/../b c", "ft-a-..-b-c"), ("…", "ft"), ("x" * 99, "ft-" + "x" * 64)],
+)
+def test_a_suffix_is_part_of_the_name(suffix, name):
+    assert name_of(suffix) == name
+
+
+def test_a_damaged_record_is_named(workspace, root, created):
+    job = created()
+    (path,) = workspace.runs.glob("ft/1/.queue/fine_tuning.json")
+    for text in ("", "[]", "{}", '{"history": []}'):
+        path.write_text(text)
+        with pytest.raises(BurnishError, match=r"fine_tuning\.json") as caught:
+            get_job(job["id"], **root)
+        assert caught.value.code == "run.broken-record"
