@@ -5,7 +5,8 @@ import json
 import pytest
 
 from burnish.core.errors import BurnishError
-from burnish.studio.datasets import delete, make_profile, profile, upload
+from burnish.studio.datasets import delete, upload
+from burnish.studio.datasets.profiling import make_profile, profile
 from burnish.studio.queueing.jobs import jobs, work
 
 

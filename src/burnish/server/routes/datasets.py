@@ -9,6 +9,7 @@ from burnish.core.runs.workspace import Workspace
 from burnish.server.receiving.bodies import receive_form, receive_raw, stated_length
 from burnish.server.routing import Place, Router, ServerSettings
 from burnish.studio import datasets as studio
+from burnish.studio.datasets import profiling
 from burnish.studio.datasets.reading import MOST_ROWS
 from burnish.studio.datasets.uploading import MOST_BYTES
 
@@ -348,7 +349,7 @@ def dataset_preview_with(name: Name, wanted: PreviewRequest, place: Place, setti
 @router.get("/datasets/{name:path}/profile", scope="read")
 def dataset_profile(name: Name, place: Place) -> DatasetProfile:
     """Lengths, languages, duplicates, leaks and more, where a run of the stage `profile` has made them."""
-    return DatasetProfile.model_validate(studio.profile(name, workspace=place))
+    return DatasetProfile.model_validate(profiling.profile(name, workspace=place))
 
 
 @router.post("/datasets/{name:path}/profile", scope="run", status_code=202)
@@ -358,7 +359,7 @@ def make_dataset_profile(
     """Queue the profile of a dataset, unless it is there or on its way."""
     options: dict[str, Any] = {"workspace": place, "allowed": settings.allowed_paths}
     own = wanted.settings if wanted is not None else {}
-    return DatasetProfile.model_validate(studio.make_profile(name, settings=own, **options))
+    return DatasetProfile.model_validate(profiling.make_profile(name, settings=own, **options))
 
 
 @router.get("/datasets/{name:path}/quarantine", scope="read")

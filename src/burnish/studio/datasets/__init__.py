@@ -3,8 +3,6 @@
 from burnish.studio.datasets.changing import delete as delete
 from burnish.studio.datasets.changing import edit_row as edit_row
 from burnish.studio.datasets.listing import datasets as datasets
-from burnish.studio.datasets.profiling import make_profile as make_profile
-from burnish.studio.datasets.profiling import profile as profile
 from burnish.studio.datasets.quarantine import quarantine as quarantine
 from burnish.studio.datasets.reading import dataset as dataset
 from burnish.studio.datasets.reading import preview as preview
