@@ -13,7 +13,7 @@ from pathlib import Path
 MOST_BYTES = 32 << 20
 """A longer run.log is rotated at the next poll: a worker that prints 100 MB/s has then written less than 64 MB."""
 _LAST_BYTES = 16_384
-_LINE = re.compile(rb"[^\n]{0,200}; (\d[\d,]*) bytes were logged before this line\n")
+_LINE = re.compile(rb"\n?[^\n]{0,200}; (\d[\d,]*) bytes were logged before this line\n")
 
 
 class RunLog:
@@ -69,6 +69,8 @@ class RunLog:
             what = f"{self.path.name} was full: {where}, {end - kept:,} bytes are dropped"
             now = f"{time.strftime('%Y-%m-%d %H:%M:%S')},000"
             line = f"{now} WARNING burnish: {what}; {end:,} bytes were logged before this line\n".encode()
+            if kept and _read(self.previous, kept - 1, kept) != b"\n":  # it was cut within a line
+                line = b"\n" + line
             os.pwrite(log.fileno(), line, 0)  # over bytes that were moved: after a kill the line is there too
             os.ftruncate(log.fileno(), len(line))
         return True
