@@ -14,7 +14,7 @@ from burnish.core.recipes.flow import flow
 from burnish.core.registry.names import KINDS
 from burnish.evals.certificates.limits import LIMITS
 from burnish.server.app import make_app
-from burnish.server.schema import schema_of
+from burnish.server.openapi import schema_of
 from burnish.server.settings import Settings
 from burnish.specs.base import Runtime, Spec, Takes, marks_of
 from burnish.studio.settings.variables import variables

@@ -4,7 +4,7 @@ import json
 import subprocess
 
 from burnish.server.app import make_app
-from burnish.server.schema import schema_of
+from burnish.server.openapi import schema_of
 from burnish.server.settings import Settings
 from page_tools import WEB, tool
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from burnish.server.app import API, make_app, refuse_unguarded
+from burnish.server.openapi import schema_of
 from burnish.server.routing import Router
-from burnish.server.schema import schema_of
 from burnish.server.settings import Settings
 from made_runs import made_run
 

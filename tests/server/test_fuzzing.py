@@ -9,7 +9,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import response_schema_conformance
 
 from burnish.server.app import make_app
-from burnish.server.schema import schema_of
+from burnish.server.openapi import schema_of
 from burnish.server.settings import Settings
 from burnish.studio.serving.logins import add_token
 

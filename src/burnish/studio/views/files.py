@@ -9,6 +9,7 @@ import orjson
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
 from burnish.core.paths.within import file_within
+from burnish.core.runs.records import broken
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 
@@ -58,7 +59,10 @@ def proof_of(recipe: str, number: int, step: str, *, workspace: Path | str | Non
     if not path.is_file():
         fix = "a training has one with `prove`, see docs/guides/prove.md"
         raise AskError("ask.bad-reference", f"step {step} has no proof", fix)
-    return orjson.loads(path.read_bytes())
+    try:
+        return orjson.loads(path.read_bytes())
+    except ValueError as error:
+        raise broken(path, f"is no JSON ({error})") from None
 
 
 def sample_of(recipe: str, number: int, step: str, *, workspace: Path | str | None = None) -> list[dict[str, Any]]:
@@ -66,5 +70,8 @@ def sample_of(recipe: str, number: int, step: str, *, workspace: Path | str | No
     path = step_of(recipe, number, step, workspace=workspace).out / _SAMPLE
     if not path.is_file():
         return []
-    with path.open("rb") as file:
-        return [orjson.loads(line) for line in file if line.endswith(b"\n")]
+    try:
+        with path.open("rb") as file:
+            return [orjson.loads(line) for line in file if line.endswith(b"\n")]
+    except ValueError as error:
+        raise broken(path, f"has a line that is no JSON ({error})") from None
