@@ -97,9 +97,9 @@ def worker_process(workspace, quick_stages, tmp_path):
     """`burnish worker` in a process of its own, killed at the end: `worker_process("--until-idle")`."""
     started = []
 
-    def worker_process(*words):
+    def worker_process(*words, slots=1):
         script = Path(sys.executable).with_name("burnish")
-        command = [script, "--workspace", str(workspace.root), "worker", "--slots", "1", *words]
+        command = [script, "--workspace", str(workspace.root), "worker", "--slots", str(slots), *words]
         with (tmp_path / f"worker-{len(started)}.log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ)
         started.append(process)
