@@ -61,6 +61,8 @@ export class RunFollower {
   private touched = new Map<string, Set<string>>();
   private seen = new Map<string, Set<string>>();
   private listeners = new Set<() => void>();
+  /** The steps of the longest curve: what is long is shown less often, as it is copied each time. */
+  private points = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -146,6 +148,7 @@ export class RunFollower {
           live.curves[key] = points;
         }
         put(points, at, Number(value));
+        this.points = Math.max(this.points, points.steps.length);
         this.touch(step, key);
       }
     } else if (event.kind === "progress") live.phase = phaseOf(live.phase, event);
@@ -174,7 +177,7 @@ export class RunFollower {
   }
 
   private later(): void {
-    if (this.timer === undefined) this.timer = setTimeout(() => this.publish(), this.every);
+    if (this.timer === undefined) this.timer = setTimeout(() => this.publish(), Math.max(this.every, this.points / 50));
   }
 
   /** Shows what has come since. */
