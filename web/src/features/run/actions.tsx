@@ -1,7 +1,7 @@
 // What can be done with a run: stop it, resume it, start another from it.
 import { Button } from "@chakra-ui/react";
 import { useMutation } from "@tanstack/react-query";
-import { useRouter } from "@tanstack/react-router";
+import { useNavigate, useRouter } from "@tanstack/react-router";
 import { GitFork, RotateCw, Square } from "lucide-react";
 import { type ComponentProps, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -16,11 +16,14 @@ export interface Resume {
 
 export function useResume(name: RunName, onDone: () => void): Resume {
   const { t } = useTranslation();
+  const navigate = useNavigate();
   const made = useMutation({
     mutationFn: () => resumeRun(name),
-    onSuccess: () => {
-      tell(t("run.resumed"));
-      onDone();
+    onSuccess: ({ run }) => {
+      const [recipe = name.recipe, number = name.number] = run.split("/");
+      tell(t("run.resumed"), number === name.number ? undefined : t("run.resumedAs", { run: `${recipe} #${number}` }));
+      if (recipe === name.recipe && number === name.number) onDone();
+      else void navigate({ to: "/runs/$recipe/$number", params: { recipe, number }, search: {} });
     },
     onError: (error) => warn(t("run.notResumed"), error),
   });

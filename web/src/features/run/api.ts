@@ -237,4 +237,5 @@ export const proofQuery = (name: StepName) =>
 
 /** Requests the run to stop after it saves its state; a second request stops it at once. */
 export const stop = (name: RunName) => send<{ requested: string[] }>("POST", `${pathOf(name)}/stop`);
-export const resume = (name: RunName) => send<unknown>("POST", `${pathOf(name)}/resume`, {});
+/** Queues the run again; the answer names the run that goes on with it. */
+export const resume = (name: RunName) => send<{ run: string }>("POST", `${pathOf(name)}/resume`, {});

@@ -58,7 +58,9 @@ export function useRun(name: RunName): FollowedRun {
   });
   const detail = found.data;
   useEffect(() => {
-    if (isEnded && isActive(detail?.state)) setEnded(false); // it was resumed
+    if (!isEnded || !isActive(detail?.state)) return;
+    const again = setTimeout(() => setEnded(false), WITHOUT_STREAM); // it goes on: it was resumed
+    return () => clearTimeout(again);
   }, [isEnded, detail?.state]);
   return {
     detail,
