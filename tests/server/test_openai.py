@@ -143,6 +143,7 @@ def test_a_fine_tune_runs_to_a_model_with_events_and_checkpoints(client, studio,
     assert [one.id for one in client.fine_tuning.jobs.list(metadata={"team": "a"})] == [job.id]
 
 
+@pytest.mark.torture  # what is planned of it is in tests/studio/finetuning
 def test_preferences_are_learned_with_dpo(client, worker):
     training = sent(client, "pairs.jsonl", PAIRS)
     job = client.fine_tuning.jobs.create(
@@ -234,6 +235,8 @@ def test_files_of_another_kind_are_refused_in_openai_s_shape(client, studio):
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "ask.missing-key")
     anyone = studio.anyone.get("/v1/files")
     assert (anyone.status_code, anyone.json()["error"]["type"]) == (401, "authentication_error")
+    with pytest.raises(openai.AuthenticationError):
+        client.with_options(api_key="another").files.list()
     unknown = studio.page.get("/v1/nothing")
     assert (unknown.status_code, "error" in unknown.json()) == (404, True)
     for path in ("/v1/fine_tuning/jobs/ftjob-ft-999", "/v1/fine_tuning/jobs/../../etc/events", "/v1/files/%2e%2e"):

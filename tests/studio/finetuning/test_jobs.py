@@ -48,6 +48,35 @@ def test_what_ended_is_known_without_the_database(workspace, root, created):
     assert list_events(failed["id"], **root)["data"][0]["level"] in ("info", "error")
 
 
+PAIR = {
+    "input": {"messages": [{"role": "user", "content": "hi"}], "tools": [], "parallel_tool_calls": True},
+    "preferred_output": [{"role": "assistant", "content": "good"}],
+    "non_preferred_output": [{"role": "assistant", "content": "bad"}],
+}
+
+
+def test_a_job_of_preferences_is_a_dpo_with_its_hyperparameters(workspace, root):
+    content = json.dumps(PAIR).encode() + b"\n"
+    training, validation = (upload(name, [content], **root)["id"] for name in ("a.jsonl", "b.jsonl"))
+    given = {"n_epochs": 3, "batch_size": "auto", "learning_rate_multiplier": 0.5, "beta": 0.2}
+    job = create_job(
+        model="builtin:pocket",
+        training_file=training,
+        validation_file=validation,
+        method={"type": "dpo", "dpo": {"hyperparameters": given}},
+        suffix="kinder",
+        **root,
+    )
+    assert (job["run"], job["hyperparameters"]["beta"]) == ("ft-kinder/1", 0.2)
+    steps = workspace.plan_of("ft-kinder", 1, resumable=True)["values"]["steps"]
+    assert steps["data"]["format"] == "preference"
+    assert steps["data"]["source"][1] == {"ref": "file:data/uploads/b.jsonl", "split": "validation"}
+    tune = steps["tune"]
+    assert (tune["stage"], tune["epochs"], tune["beta"], tune["seed"]) == ("dpo", 3, 0.2, job["seed"])
+    assert tune["learning_rate"] == pytest.approx(1e-5)
+    assert "batch_size" not in tune
+
+
 def test_a_job_that_waits_is_paused_resumed_and_cancelled(root, created):
     job = created()["id"]
     assert pause_job(job, **root)["status"] == "paused"
