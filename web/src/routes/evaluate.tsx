@@ -262,11 +262,13 @@ function ScoreRow({ score }: { score: Score }) {
           </Text>
         </Box>
       )}
-      {score.verdict && (
-        <Badge variant="subtle" colorPalette={TONES[score.verdict] ?? "gray"}>
-          {score.verdict}
-        </Badge>
-      )}
+      <Flex w={{ md: "148px" }} justify={{ md: "flex-end" }}>
+        {score.verdict && (
+          <Badge variant="subtle" colorPalette={TONES[score.verdict] ?? "gray"}>
+            {score.verdict}
+          </Badge>
+        )}
+      </Flex>
     </Flex>
   );
 }

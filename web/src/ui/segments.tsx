@@ -23,6 +23,8 @@ export function Segments({ options, value, onChange, label, labelledBy }: Segmen
       aria-label={label}
       aria-labelledby={labelledBy}
       maxW="full"
+      w="fit-content"
+      flexShrink={0}
       p="2px"
       bg="bg.muted"
       boxShadow="none"

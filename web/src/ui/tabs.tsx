@@ -16,15 +16,8 @@ export interface TabsProps {
 
 export function Tabs({ tabs, value, onChange }: TabsProps) {
   return (
-    <Chakra.Root
-      value={value}
-      onValueChange={(change) => onChange(change.value)}
-      colorPalette="accent"
-      size="sm"
-      lazyMount
-      unmountOnExit
-    >
-      <Chakra.List overflowX="auto" overflowY="hidden">
+    <Chakra.Root value={value} onValueChange={(change) => onChange(change.value)} size="sm" lazyMount unmountOnExit>
+      <Chakra.List colorPalette="accent" overflowX="auto" overflowY="hidden">
         {tabs.map((tab) => (
           <Chakra.Trigger key={tab.value} value={tab.value} whiteSpace="nowrap">
             {tab.title}

@@ -3,14 +3,14 @@ import { Box, Button, Field, Flex, Grid, Input, Menu, Portal } from "@chakra-ui/
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { Play, Plus, Search, Undo2 } from "lucide-react";
-import { useCallback, useDeferredValue, useEffect, useMemo, useState } from "react";
+import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { datasetsQuery } from "@/features/data/queries";
 import { bytes, count, Page, Segments, warn } from "@/ui";
 import { type Fault, faultsOf, isSame, isValues, type Values } from "../form";
 import { askedOf, type Draft, dropDraft, freeName, keepDraft, stageOf } from "./draft";
 import { Preview } from "./preview";
-import { planQuery, type Queued, type Stage, stagesQuery, submit } from "./queries";
+import { type Plan, planQuery, type Queued, type Stage, stagesQuery, submit } from "./queries";
 import { suggestionsFor } from "./references";
 import { StepCard } from "./step";
 
@@ -56,6 +56,9 @@ export function Editor({ start, storeKey, kept }: { start: Draft; storeKey: stri
   const asked = useMemo(() => askedOf(draft), [draft]);
   const settled = useSettled(asked);
   const plan = useQuery(planQuery(settled));
+  // The last plan stays in its place, dimmed, while the draft has a fault.
+  const last = useRef<Plan | undefined>(undefined);
+  if (plan.data) last.current = plan.data;
   const stale = asked !== settled || plan.isFetching;
   const error = plan.error;
   const found = useMemo(() => (error ? faultsOf(error) : NO_FAULTS), [error]);
@@ -255,7 +258,7 @@ export function Editor({ start, storeKey, kept }: { start: Draft; storeKey: stri
           pb={{ base: 16, lg: 1 }}
         >
           <Preview
-            plan={plan.data}
+            plan={plan.data ?? last.current}
             error={error}
             stale={stale}
             faults={faults.length}

@@ -26,7 +26,7 @@ export function Preview(props: PreviewProps) {
   const toDo = plan?.steps.filter((step) => step.action !== "reuse") ?? [];
   const known = toDo.filter((step) => step.last_seconds !== null);
   const seconds = known.reduce((sum, step) => sum + (step.last_seconds ?? 0), 0);
-  const label = plan && toDo.length === 0 ? t("compose.nothingToDo") : t("compose.run");
+  const label = plan && !stale && !error && toDo.length === 0 ? t("compose.nothingToDo") : t("compose.run");
   return (
     <Flex direction="column" gap={4}>
       <Box hideBelow="lg">
@@ -63,7 +63,12 @@ export function Preview(props: PreviewProps) {
             {t("compose.correct", { count: props.faults })}
           </Flex>
         )}
-        <Box opacity={error ? 0.45 : 1} minH={plan ? undefined : "120px"} aria-busy={stale}>
+        <Box
+          opacity={error ? 0.45 : stale ? 0.6 : 1}
+          transition="opacity 120ms"
+          minH={plan ? undefined : "120px"}
+          aria-busy={stale}
+        >
           {plan?.steps.map((step) => (
             <Flex
               key={step.step}
