@@ -21,7 +21,7 @@ export default function Compare() {
     runs
       ?.find((run) => run.run === name)
       ?.steps.filter((step) => "last_loss" in step.metrics || step.state === "running")
-      .map((step) => step.run.split("/")[2] ?? "") ?? [];
+      .map((step) => step.step) ?? [];
   const inBoth = stepsOf(one).filter((step) => stepsOf(other).includes(step));
   const settings = data ? changesOf(data.steps, "settings") : [];
   const inputs = data ? changesOf(data.steps, "inputs") : [];

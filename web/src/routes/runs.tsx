@@ -9,7 +9,7 @@ import { type RunFilters, type RunSummary, runPages, runsQuery } from "@/feature
 import { RunTable } from "@/features/runs/table";
 import { count, EmptyState, ErrorCard, Page, Rich, Rows, Section } from "@/ui";
 
-const STATES = ["running", "succeeded", "failed", "interrupted", "killed", "planned", "damaged"] as const;
+const STATES = ["running", "queued", "succeeded", "failed", "interrupted", "killed", "damaged"] as const;
 const HEIGHT = "max(320px, calc(100dvh - 250px))";
 
 function Filters({ filters, onChange }: { filters: RunFilters; onChange: (filters: RunFilters) => void }) {
@@ -75,7 +75,7 @@ export default function Runs() {
   const navigate = useNavigate();
   const { data, error, refetch, hasNextPage, isFetchingNextPage, fetchNextPage } = useInfiniteQuery(runPages(filters));
   const [chosen, setChosen] = useState<string[]>([]);
-  const runs = useMemo(() => data?.pages.flatMap((page) => page.items), [data]);
+  const runs = useMemo(() => data?.pages.flatMap((page) => page.runs), [data]);
   const total = data?.pages[0]?.total ?? 0;
   const isFiltered = Boolean(filters.q || filters.state || filters.recipe);
   const change = useMemo(

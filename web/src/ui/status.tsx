@@ -26,6 +26,7 @@ export const STATES = {
   failed: { tone: "danger", icon: X },
   killed: { tone: "danger", icon: Skull },
   damaged: { tone: "danger", icon: TriangleAlert },
+  removed: { tone: "gray", icon: Ban },
   cancelled: { tone: "gray", icon: Ban },
 } as const satisfies Record<string, { tone: string; icon: LucideIcon | null }>;
 

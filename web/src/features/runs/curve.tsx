@@ -3,9 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { get } from "@/api/call";
 import { Sparkline } from "@/ui";
-import type { RunSummary } from "./queries";
-
-const TRAINS = new Set(["adapter", "model", "reward"]);
+import { type RunSummary, trainingStep } from "./queries";
 
 interface Curves {
   curves: Record<string, { steps: number[]; values: (number | string | null)[] }>;
@@ -13,8 +11,7 @@ interface Curves {
 
 export function LossCurve({ run }: { run: RunSummary }) {
   const { t } = useTranslation();
-  const step = run.steps.findLast((one) => one.kind !== null && TRAINS.has(one.kind) && "last_loss" in one.metrics);
-  const name = step?.run.split("/")[2];
+  const name = trainingStep(run)?.step;
   const { data } = useQuery({
     queryKey: ["runs", run.run, name, "sparkline"],
     queryFn: ({ signal }) => get<Curves>(`/api/v1/runs/${run.run}/${name}/curves`, { key: "loss", points: 48 }, signal),

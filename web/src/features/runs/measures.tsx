@@ -31,7 +31,7 @@ export function headlines(steps: readonly StepRow[], most = 2): Headline[] {
     if (name === undefined || (name === "rows" && found.length)) continue;
     if (found.some((one) => one.name === name)) continue;
     found.push({
-      step: step.run.split("/")[2] ?? "",
+      step: step.step,
       name,
       value: number(step.metrics[name]) ?? 0,
       delta: number(step.metrics[`${name}_delta`]),

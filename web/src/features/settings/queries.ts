@@ -1,6 +1,5 @@
 // What the `.env` of the workspace holds, and the tokens of programs.
 import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
-import { get, send } from "@/api/call";
 import { answer, api, type Shape } from "@/api/client";
 
 export type Setting = Shape<"Setting">;
@@ -24,19 +23,12 @@ export function useChangeSettings() {
   });
 }
 
-export type Scope = "read" | "run" | "admin";
-
-export interface Token {
-  name: string;
-  scope: Scope | null;
-  made: string;
-  expires: string | null;
-  has_expired: boolean;
-}
+export type Token = Shape<"Token">;
+export type Scope = NonNullable<Token["scope"]>;
 
 export const tokensQuery = queryOptions({
   queryKey: ["tokens"],
-  queryFn: ({ signal }) => get<Token[]>("/api/v1/tokens", {}, signal),
+  queryFn: ({ signal }) => answer(api.GET("/api/v1/tokens", { signal })),
 });
 
 export function useTokens() {
@@ -44,14 +36,16 @@ export function useTokens() {
   const again = () => cache.invalidateQueries({ queryKey: tokensQuery.queryKey });
   const add = useMutation({
     mutationFn: (asked: { name: string; scope: Scope; days: number | null }) =>
-      send<{ name: string; token: string }>("POST", "/api/v1/tokens", asked),
+      answer(api.POST("/api/v1/tokens", { body: asked })),
     onSuccess: again,
   });
   const remove = useMutation({
-    mutationFn: (name: string) => send<void>("DELETE", `/api/v1/tokens/${encodeURIComponent(name)}`),
+    mutationFn: async (name: string): Promise<void> => {
+      await api.DELETE("/api/v1/tokens/{name}", { params: { path: { name } } });
+    },
     onSuccess: again,
   });
   return { add, remove };
 }
 
-export const newLogin = () => send<{ token: string; seconds: number }>("POST", "/api/v1/logins");
+export const newLogin = () => answer(api.POST("/api/v1/logins"));
