@@ -17,7 +17,7 @@ export const tokens = defineTokens({
       200: { value: "#e4e5e8" },
       300: { value: "#d2d4d9" },
       400: { value: "#a3a7b0" },
-      500: { value: "#6d727d" },
+      500: { value: "#646974" },
       600: { value: "#565b66" },
       700: { value: "#3b3f48" },
       800: { value: "#26292f" },
