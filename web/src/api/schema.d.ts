@@ -1157,6 +1157,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{recipe}/{number}/{step}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Step Log
+         * @description The lines of a log between two positions, at most 1 MiB. Positions stay when the log is rotated.
+         */
+        get: operations["read_step_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{recipe}/{number}/{step}/log/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search Step Log
+         * @description Lines of a log that hold a text, in any case, and have a level.
+         */
+        get: operations["search_step_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{recipe}/{number}/{step}/proof": {
         parameters: {
             query?: never;
@@ -2766,6 +2806,18 @@ export interface components {
             what: string;
         };
         /**
+         * FoundLines
+         * @description Lines that were found. `next` is the `start` with which the search goes on; none at the end.
+         */
+        FoundLines: {
+            /** Lines */
+            lines: components["schemas"]["LogLine"][];
+            /** Next */
+            next: number | null;
+            /** Size */
+            size: number;
+        };
+        /**
          * Generate
          * @description What is asked, of one model.
          * @example {
@@ -3179,6 +3231,34 @@ export interface components {
              * @enum {string}
              */
             state: "loading" | "ready" | "ended";
+        };
+        /**
+         * LogLine
+         * @description A line without codes of terminals and without secrets; a line that names no level has that of the one before.
+         */
+        LogLine: {
+            /** Level */
+            level: ("debug" | "info" | "warning" | "error") | null;
+            /** Position */
+            position: number;
+            /** Text */
+            text: string;
+        };
+        /**
+         * LogPart
+         * @description Whole lines. The next part starts at `end`; `size` is the end of the log, its first `dropped` bytes are gone.
+         */
+        LogPart: {
+            /** Dropped */
+            dropped: number;
+            /** End */
+            end: number;
+            /** Lines */
+            lines: components["schemas"]["LogLine"][];
+            /** Size */
+            size: number;
+            /** Start */
+            start: number;
         };
         /**
          * Login
@@ -7217,6 +7297,90 @@ export interface operations {
                 };
                 content: {
                     "application/octet-stream": string;
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    read_step_log: {
+        parameters: {
+            query?: {
+                /** @description Below 0: counted from the end. */
+                start?: number;
+                end?: number | null;
+            };
+            header?: never;
+            path: {
+                /** @description The name of the recipe. */
+                recipe: string;
+                /** @description The number of the run. */
+                number: number;
+                /** @description The name of the step. */
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPart"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    search_step_log: {
+        parameters: {
+            query?: {
+                q?: string;
+                /** @description This level and graver ones. */
+                level?: "debug" | "info" | "warning" | "error";
+                limit?: number;
+                start?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The name of the recipe. */
+                recipe: string;
+                /** @description The number of the run. */
+                number: number;
+                /** @description The name of the step. */
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FoundLines"];
                 };
             };
             /** @description An error. */

@@ -21,7 +21,7 @@ from burnish.server.routes import (
     tokens,
 )
 from burnish.server.routes.openai import files, fine_tuning
-from burnish.server.routes.runs import events, shown, steps, submitting
+from burnish.server.routes.runs import events, logs, shown, steps, submitting
 from burnish.server.routing import Router
 
 ROUTERS: tuple[Router, ...] = (
@@ -36,6 +36,7 @@ ROUTERS: tuple[Router, ...] = (
     shown.router,
     events.router,
     steps.router,
+    logs.router,
     submitting.router,
     jobs.router,
     datasets.router,
