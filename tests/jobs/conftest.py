@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import database_processes
 from burnish.core.recipes.recipe import recipe_of
 from burnish.jobs.database.database import Database
 from burnish.jobs.database.engines import parse
@@ -34,6 +35,23 @@ def url(request, workspace):
     if request.param == "sqlite":
         return f"sqlite:///{workspace.database}"
     return request.getfixturevalue("postgresql").database(request.getfixturevalue("made"))
+
+
+@pytest.fixture
+def in_process():
+    """Call a function of `database_processes` in a process of its own, which does not outlive the test."""
+    started = []
+
+    def in_process(function, *arguments):
+        process = database_processes.CONTEXT.Process(target=function, args=arguments, daemon=True)
+        process.start()
+        started.append(process)
+        return process
+
+    yield in_process
+    for process in started:
+        process.kill()
+        process.join(30)
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from burnish.jobs.database import schema
 from burnish.jobs.database.database import Database
 from burnish.jobs.database.engines import parse
 from burnish.jobs.database.tables import metadata, origin
-from database_processes import started
 
 OLD = [None, *schema.known_versions()]
 """Each version that a database may have, before the one of the test."""
@@ -62,13 +61,13 @@ def test_the_name_of_a_migration_is_its_version_and_they_are_one_chain():
 
 
 @pytest.mark.parametrize("old", OLD)
-def test_every_older_database_opens_after_a_kill_at_each_statement_of_its_upgrade(empty, at, old):
+def test_every_older_database_opens_after_a_kill_at_each_statement_of_its_upgrade(empty, at, in_process, old):
     if old:
         at(old)
     filled(empty, old)
     new = at("9999")
     for statements in itertools.count():
-        process = started(database_processes.open_and_die, empty, new, statements)
+        process = in_process(database_processes.open_and_die, empty, new, statements)
         process.join(60)
         if process.exitcode == 0:
             break
@@ -92,13 +91,13 @@ def test_every_older_database_opens_after_a_kill_at_each_statement_of_its_upgrad
 
 
 @pytest.mark.parametrize("old", [None, schema.known_versions()[-1]])
-def test_processes_that_open_a_database_at_once_upgrade_it_once(empty, at, old):
+def test_processes_that_open_a_database_at_once_upgrade_it_once(empty, at, in_process, old):
     if old:
         at(old)
     filled(empty, old)
     new = at("9999")
     told, results = database_processes.CONTEXT.Event(), database_processes.CONTEXT.Queue()
-    processes = [started(database_processes.open_when_told, empty, new, told, results) for _ in range(6)]
+    processes = [in_process(database_processes.open_when_told, empty, new, told, results) for _ in range(6)]
     told.set()
     assert [results.get(timeout=60) for _ in processes] == ["9999"] * 6
     for process in processes:
