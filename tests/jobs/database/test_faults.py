@@ -73,14 +73,12 @@ def test_an_error_rolls_the_whole_change_back(database):
     assert written(database) == []
 
 
-def test_a_reader_sees_one_state_while_others_write(workspace):
-    database = Database.of(workspace)
+def test_a_reader_sees_one_state_while_others_write(database):
     with database.reading() as connection:
         assert connection.execute(select(origin)).all() == []
         write(database)
         assert connection.execute(select(origin)).all() == []
     assert written(database) == ["mine"]
-    database.close()
 
 
 @pytest.mark.parametrize("place", [0, 16, 44, 100, 4096])

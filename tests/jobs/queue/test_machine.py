@@ -92,7 +92,7 @@ class Verbs(RuleBasedStateMachine):
             assert self.queue.finish(lease, state).state == state
             del self.holder[lease.id]
             self.ended[lease.id] = (lease, state)
-        elif self.ended.get(lease.id) == (lease, state) and self.before[lease.id].state == state:
+        elif self.ended.get(lease.id) == (lease, state) and self.before[lease.id].fence == lease.fence:
             assert self.queue.finish(lease, state) == self.before[lease.id]
         else:
             self.is_fenced(lambda: self.queue.finish(lease, state))

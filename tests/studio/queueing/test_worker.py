@@ -22,7 +22,7 @@ def test_a_failed_step_cancels_those_that_need_it_and_says_why(
 
 
 def test_an_error_that_may_pass_is_retried(quick_stages, submitted, drain, queue, monkeypatch):
-    monkeypatch.setattr(of_worker, "_seconds_until_retry", lambda attempts: 0.01)
+    monkeypatch.setattr(of_worker, "backoff", lambda attempt, chance: 0.01)
     recipe = {"name": "f", "steps": {"one": {"stage": "quick-fail", "how": "segfault"}}}
     submitted(recipe, options=Options(retries=2))
     drain()

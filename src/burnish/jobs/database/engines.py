@@ -89,14 +89,18 @@ def _postgresql(url: URL, busy_seconds: float) -> Engine:
         pool_timeout=busy_seconds,
         connect_args={
             "connect_timeout": _CONNECT_SECONDS,
-            "keepalives_idle": 15,
-            "keepalives_interval": 5,
+            "keepalives_idle": 5,  # a holder has to know in time that it cannot renew its lease
+            "keepalives_interval": 2,
             "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,  # milliseconds
             "prepare_threshold": None,  # statements prepared in one connection are unknown behind a pool of others
         },
     )
 
     def on_begin(connection: Connection) -> None:
+        if not connection.get_execution_options().get(WRITING, False):
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            return
         # a process that is stopped in a transaction must not keep all others waiting
         wait, idle = int(busy_seconds * 1000), int(2 * busy_seconds * 1000)
         connection.exec_driver_sql(

@@ -62,6 +62,7 @@ jobs = Table(
     Column("revision", BigInteger, nullable=False),
     Index("jobs_of_a_run", "run", "step", unique=True),
     Index("jobs_in_order", "state", text("priority DESC"), "position", "id"),
+    Index("jobs_by_position", "position"),
     Index("jobs_by_revision", "revision", unique=True),
     sqlite_autoincrement=True,  # an id is never given again
 )

@@ -36,8 +36,13 @@ class Change:
         return number
 
     def to(self, state: JobState, job: Job, *conditions: Any, **values: Any) -> bool:
-        """Move a job to another state, if it is still in the one that was read, and the conditions hold."""
+        """Move a job to another state, if it is still in the one that was read, and the conditions hold.
+
+        Only what its holder does leaves the fence: a holder that repeats a report finds whether it was its own.
+        """
         assert state in TRANSITIONS[job.state], (job.state, state)
+        if job.state != "running":
+            values["fence"] = job.fence + 1
         return self.set(job.id, jobs.c.state == job.state, *conditions, state=state, **values)
 
     def set(self, number: int, *conditions: Any, **values: Any) -> bool:

@@ -84,7 +84,7 @@ class Job:
     time_limit: float | None
     launcher: str
     fence: int
-    """Grows with each lease."""
+    """Grows with each lease, and with each change by others than its holder."""
     beat: int
     """Grows with each renewal of the lease."""
     worker: str | None

@@ -25,7 +25,7 @@ def lease(
     database: Database, worker: Worker, slots: Collection[Slot], observation: Observation, max_losses: int
 ) -> Lease | None:
     """The next job of a worker. Jobs whose holders are gone are queued again before."""
-    if not _is_anything_to_do(database, slots):
+    if not _is_anything_to_do(database, slots, observation):
         return None
     began = observation.clock()
     with changing(database) as change:
@@ -33,17 +33,19 @@ def lease(
         job = _next(change, slots)
         if job is None:
             return None
-        taken = {"fence": job.fence + 1, "beat": 0, "worker": worker.id, "attempts": job.attempts + 1}
+        taken = {"beat": 0, "worker": worker.id, "attempts": job.attempts + 1}
         change.to("running", job, started=time.time(), ended=None, requested=None, reason="", error=None, **taken)
         job = by_id(change.connection, [job.id])[job.id]
     return Lease(job, worker.id, job.fence, observation.deadline(began), observation.clock)
 
 
-def _is_anything_to_do(database: Database, slots: Collection[Slot]) -> bool:
-    """Whether a change is worth it: idle workers ask every second, and changes wait for one another."""
+def _is_anything_to_do(database: Database, slots: Collection[Slot], observation: Observation) -> bool:
+    """Whether a change is worth it: idle workers ask often, and changes wait for one another."""
     with database.reading() as connection:
-        is_running = connection.execute(select(jobs.c.id).where(jobs.c.state == "running").limit(1)).first()
-        return is_running is not None or connection.execute(_ready(slots)).first() is not None
+        if connection.execute(_ready(slots)).first() is not None:
+            return True
+        running = select(jobs.c.id).where(jobs.c.state == "running").limit(1)
+        return observation.is_due and connection.execute(running).first() is not None
 
 
 def _ready(slots: Collection[Slot]) -> Any:

@@ -14,6 +14,8 @@ _HELD = 0.75
 """The part of it after which a holder that could not renew stops: it is gone before another one starts."""
 _LOOKS = 4
 """The least number of looks at a lease before it is lost: an observer that was suspended itself has seen nothing."""
+_MOST_LOOKS = 30
+"""Looks in the time of a lease. Each is a change, for which others wait."""
 
 
 @dataclass
@@ -29,6 +31,12 @@ class Observation:
     def __init__(self, lease_seconds: float = LEASE_SECONDS, clock: Callable[[], float] = time.monotonic):
         self.lease_seconds, self.clock = lease_seconds, clock
         self._seen: dict[int, _Seen] = {}
+        self._looked: float | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last look was long enough ago."""
+        return self._looked is None or self.clock() - self._looked >= self.lease_seconds / _MOST_LOOKS
 
     def deadline(self, began: float) -> float:
         """When this process must have stopped, if its last renewal was sent at `began`: others look from when they saw
@@ -38,6 +46,7 @@ class Observation:
     def lost(self, running: Iterable[tuple[int, int, int]]) -> set[int]:
         """Look at all running jobs, as (id, fence, beat); gives the ids of those that are silent for too long."""
         now, seen = self.clock(), dict[int, _Seen]()
+        self._looked = now
         for number, fence, beat in running:
             before = self._seen.get(number)
             if before is None or before.beat != (fence, beat):

@@ -24,6 +24,7 @@ from burnish.core.plan import PlannedStep
 from burnish.core.runs.submitted import SubmittedRun
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.launchers.protocol import Launcher
+from burnish.jobs.queue.backoff import backoff
 from burnish.jobs.queue.job import ENDED, Job, Lease, Slot, Worker
 from burnish.jobs.queue.queue import Queue
 from burnish.studio.executing.execution import Execution
@@ -225,7 +226,7 @@ class QueueWorker:
         elif outcome.code == "run.busy":
             self._release(held, outcome.what, after=_BUSY_SECONDS, counts=False)
         elif outcome.code in RETRIED and job.may_retry:
-            self._release(held, outcome.what, after=_seconds_until_retry(job.attempts))
+            self._release(held, outcome.what, after=backoff(job.attempts, random.random()))
         else:
             self._finish(held, "failed", outcome)
 
@@ -273,11 +274,6 @@ def record_ends(workspace: Workspace, queue: Queue, run: str) -> None:
     for job in queue.jobs(run=run):
         if job.state in ENDED and submitted.end_of(job.step) is None:
             submitted.record_end(job.step, job.state, job.reason)
-
-
-def _seconds_until_retry(attempts: int) -> float:
-    """Doubles with each attempt, up to ten minutes; a random half of it, so that many jobs do not return at once."""
-    return min(600.0, 5.0 * 2**attempts) * random.uniform(0.5, 1.0)
 
 
 def _out_of_time(job: Job) -> RunError:

@@ -49,6 +49,7 @@ def upgrade() -> None:
     )
     op.create_index("jobs_of_a_run", "jobs", ["run", "step"], unique=True)
     op.create_index("jobs_in_order", "jobs", ["state", sa.text("priority DESC"), "position", "id"])
+    op.create_index("jobs_by_position", "jobs", ["position"])
     op.create_index("jobs_by_revision", "jobs", ["revision"], unique=True)
     op.create_table(
         "job_needs",
