@@ -82,7 +82,7 @@ async def _opened(ctx: Context) -> Served:
 def _spec(source: Input, engine: str) -> ServeSpec:
     """A GGUF file is made without a certificate: `burnish serve` makes one that has it."""
     settings: dict[str, Any] = {} if engine == "transformers" or source.kind == "gguf" else {"certify": False}
-    settings |= {"engine": engine, "port": 0, "api_key_env": _KEY, "drain_seconds": 1.0}
+    settings |= {"engine": engine, "port": 0, "api_key_env": _KEY, "load_adapters": True, "drain_seconds": 1.0}
     return ServeSpec(model=source.ref, name="model", **settings)
 
 
@@ -115,6 +115,7 @@ async def _done(order: dict[str, Any], served: Served, state: ServerState) -> di
     try:
         async with state.changing:
             if order["op"] == "load":
+                _refuse_beside(served)
                 state.models[name] = await served.load(name, Input.from_json(order["adapter"]))
             else:
                 del state.models[name]  # no new request gets it while the engine lets it go
@@ -122,6 +123,13 @@ async def _done(order: dict[str, Any], served: Served, state: ServerState) -> di
     except Exception as error:
         return {"error": _as_dict(error, f"the adapter cannot be {order['op']}ed; see the log of the server")}
     return {"done": True}
+
+
+def _refuse_beside(served: Served) -> None:
+    """An engine that has one model: the studio starts another process for the adapter."""
+    if "adapters" not in served.engine.features:
+        what = f"{served.engine.name} loads no adapters beside a model"
+        raise ModelError("model.unsupported", what, "serve the adapter alone")
 
 
 async def _orders(stopping: asyncio.Event) -> AsyncIterator[dict[str, Any]]:
@@ -153,6 +161,8 @@ def _context(folder: Path, cache: Path, source: Input, say: Say, stopping: async
 def _as_dict(error: Exception, fix: str) -> dict[str, Any]:
     if isinstance(error, BurnishError):
         return error.as_dict()
+    if isinstance(error, EngineError) and error.kind == "refused":  # such as an adapter of a higher rank than it takes
+        return ModelError("model.unsupported", error.what, "serve the adapter alone").as_dict()
     if not isinstance(error, EngineError):
         traceback.print_exc()
     return RunError("run.engine-failed", str(error) or type(error).__name__, fix).as_dict()
