@@ -30,7 +30,7 @@ export function Segments({ options, value, onChange, label, labelledBy }: Segmen
       boxShadow="none"
       borderRadius="l2"
     >
-      <SegmentGroup.Indicator bg="bg.panel" boxShadow="xs" borderRadius="l1" />
+      <SegmentGroup.Indicator bg={{ base: "bg.panel", _dark: "bg.emphasized" }} boxShadow="xs" borderRadius="l1" />
       {options.map((one) => (
         <SegmentGroup.Item key={one.value} value={one.value} h="28px" _before={{ display: "none" }}>
           <SegmentGroup.ItemText>{one.label}</SegmentGroup.ItemText>

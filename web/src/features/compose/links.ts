@@ -15,7 +15,6 @@ export function pasted(text: string): Pasted | null {
   if (hub?.[2] && !["spaces", "docs", "papers"].includes(hub[2].split("/")[0] ?? ""))
     return { type: hub[1] ? "dataset" : "model", ref: `hub:${hub[2]}` };
   if (/^hub:[\w.-]+\/[\w.-]+/.test(line)) return { type: "model", ref: line };
-  if (/^(file:|https?:\/\/\S+\.(jsonl?|csv|parquet|txt|zip|gz|zst)$)/.test(line))
-    return { type: "file", ref: /^https?:/.test(line) ? line : line };
+  if (/^(file:|https?:\/\/\S+\.(jsonl?|csv|parquet|txt|zip|gz|zst)$)/.test(line)) return { type: "file", ref: line };
   return null;
 }

@@ -110,7 +110,7 @@ function RowList({ name, split, total, row, onRow }: RowBrowserProps) {
         aria-label={t("data.rows")}
         aria-activedescendant={`${id}-${row}`}
         tabIndex={0}
-        flex={1}
+        flex={{ base: "none", lg: 1 }}
         h={{ base: "264px", lg: "auto" }}
         overflowY="auto"
         onKeyDown={move}
