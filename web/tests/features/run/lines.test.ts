@@ -21,6 +21,17 @@ test("a line has its time, its level and its text; what goes on belongs to the l
   expect(lines[3]?.text).toBe('  File "x.py", line 1');
 });
 
+test("a traceback in a frame is an error up to the next line with a head", () => {
+  const framed = [
+    "2026-11-23 02:25:50,419 DEBUG   burnish: job",
+    "╭── Traceback (most recent call last) ──╮",
+    "│ x.py:1 │",
+    "DataError: too long",
+    "2026-11-23 02:25:52,000 INFO    burnish: after",
+  ];
+  expect(read(framed.join("\n")).map((line) => line.level)).toEqual(["debug", "error", "error", "error", "info"]);
+});
+
 test("a log that arrives byte by byte is the same log", () => {
   const bytes = new TextEncoder().encode(`${LOG}\n✓ fertig 完成`);
   const reader = new LogReader();

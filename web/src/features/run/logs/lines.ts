@@ -64,7 +64,7 @@ export class LogReader {
 
 /** A line without a head belongs to the one before it: a traceback to its error. */
 const levelOf = (text: string, before: Level | undefined): Level => {
-  if (/^\s*✗|^Traceback \(most recent/.test(text)) return "error";
+  if (/^\s*✗|Traceback \(most recent call last\)/.test(text)) return "error";
   return before ?? "info";
 };
 

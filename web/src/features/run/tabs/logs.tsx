@@ -25,7 +25,7 @@ export default function Logs({ name, step, live, search }: TabProps) {
   const [file, setFile] = useState<string>(FILES[0]);
   const [least, setLeast] = useState<Level>(isError ? "error" : "debug");
   const [words, setWords] = useState(isError ? "" : (search.find ?? ""));
-  const [follows, setFollows] = useState(isGrowing);
+  const [follows, setFollows] = useState(isGrowing || isError); // an error is told at the end of its traceback
   const [found, setFound] = useState(0);
   const stepName = useMemo(() => ({ ...name, step: step.step }), [name, step.step]);
   const log = useLog(stepName, file, isGrowing);
@@ -205,9 +205,11 @@ export default function Logs({ name, step, live, search }: TabProps) {
           </Box>
         )}
         {!log.isLoading && shown.length === 0 && !log.error && (
-          <EmptyState icon={Search} title={t(log.lines.length ? "run.noLines" : "run.emptyLog")} compact>
-            {log.lines.length ? t("run.noLinesHint") : ""}
-          </EmptyState>
+          <Box textStyle="body" fontFamily="body">
+            <EmptyState icon={Search} title={t(log.lines.length ? "run.noLines" : "run.emptyLog")} compact>
+              {log.lines.length ? t("run.noLinesHint") : ""}
+            </EmptyState>
+          </Box>
         )}
         <Box position="relative" minW="max-content" style={{ height: rows.getTotalSize() }}>
           {rows.getVirtualItems().map((seat) => {
