@@ -31,6 +31,8 @@ NO_SETTINGS = {
     "WANDB_FINISH_TIMEOUT_RAISES": "a default that burnish sets",
     "WANDB_INIT_TIMEOUT": "a default that burnish sets",
     "HF_HUB_DISABLE_XET": "a default that burnish sets",
+    "BURNISH_RAY_PYTHON": "the program that is run on a cluster: not of a file of the workspace",
+    "BURNISH_PLAYGROUND_KEY": "a key that a process makes for itself",
     "GGML_NO_BACKTRACE": "a default that burnish sets",
     "GOMP_SPINCOUNT": "a default that burnish sets",
     "PYTORCH_CUDA_ALLOC_CONF": "the older name of PYTORCH_ALLOC_CONF",
