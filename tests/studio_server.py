@@ -1,6 +1,7 @@
 """A server in a process of its own, asked over a real socket."""
 
 import json
+import os
 import subprocess
 from contextlib import contextmanager
 
@@ -20,8 +21,8 @@ class Studio:
         self.page = self.log_in()
 
     def start(self, port=0):
-        command = module_command("burnish.server", "--workspace", str(self.folder), "--port", str(port), *self._options)
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        options = ["--workspace", str(self.folder), "--port", str(port), "--parent", str(os.getpid()), *self._options]
+        self.process = subprocess.Popen(module_command("burnish.server", *options), stdout=subprocess.PIPE)
         said = json.loads(self.process.stdout.readline())
         assert "address" in said, said
         self.address = said["address"]
