@@ -41,7 +41,7 @@ OUTSIDE = (
 SECRET = "the-secret-outside-of-the-workspace"
 
 
-def address(path, **values):
+def address(path, /, **values):
     return re.sub(r"{(\w+)}", lambda found: {**VALUES, **values}.get(found[1], "x"), path)
 
 
