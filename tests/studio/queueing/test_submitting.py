@@ -9,6 +9,7 @@ from burnish.core.errors import AskError, RunError
 from burnish.core.runs.submitted import SubmittedRun, is_in_progress
 from burnish.studio import runs
 from burnish.studio.queueing.jobs import cancel_run, requeue_lost, resume_run
+from burnish.studio.queueing.reindexing import reindex_runs
 
 
 def test_a_submitted_recipe_gives_what_a_run_gives(recipe, submitted, drain, workspace, tmp_path):
@@ -97,6 +98,14 @@ def test_the_queue_is_rebuilt_from_the_folders(slow, recipe, submitted, drain, w
     found = {(job.run, job.step): job.state for job in fresh.jobs()}
     assert found == {key: state for key, state in before.items() if key[0] == "s/1"}  # the cancelled run has ended
     fresh.database.close()
+
+
+def test_reindexing_the_runs_queues_again_what_a_lost_database_knew(slow, submitted, workspace, queue):
+    submitted(slow)
+    queue.database.close()
+    for file in workspace.database.parent.glob("burnish.db*"):
+        file.unlink()
+    assert [reindex_runs(workspace=workspace.root).queued for _ in range(2)] == [2, 0]
 
 
 def test_a_damaged_record_of_a_submission_is_named(recipe, submitted, drain, workspace, states):

@@ -1,4 +1,4 @@
-"""Make the database anew from the folders, which are the truth: the index of runs."""
+"""Make the database anew from the folders, which are the truth: the index of runs, and the jobs that wait."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from burnish.core.runs.workspace import Workspace
 from burnish.jobs.index.folders import run_signatures, step_signatures, true_run, true_step
 from burnish.jobs.index.index import Index
 from burnish.studio.listing import snapshots
+from burnish.studio.queueing.jobs import requeue_lost
 from burnish.studio.queueing.opening import opened
 
 
@@ -22,6 +23,8 @@ class Reindexed:
     steps: int
     damaged: tuple[Repair, ...]
     """The records that cannot be read. Lists show them as damaged."""
+    queued: int
+    """Steps of submitted runs that had not ended, and that the database did not know: they wait again."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -30,8 +33,10 @@ class Reindexed:
 def reindex_runs(*, workspace: Path | str | None = None, database: str | None = None) -> Reindexed:
     """Read the records of all runs and steps, and put what they say into the database, in place of what it held.
 
-    A database that does not exist is made. Errors: AskError `ask.no-such-run` if the workspace does not exist, and
-    those of `Database.of` and `Database.writing`; then nothing has changed.
+    Jobs that the database lost wait again. A database that does not exist is made.
+
+    Errors: AskError `ask.no-such-run` if the workspace does not exist, and those of `Database.of` and
+    `Database.writing`; then nothing has changed.
     """
     place = Workspace.find(workspace)
     place.refuse_missing()
@@ -40,6 +45,9 @@ def reindex_runs(*, workspace: Path | str | None = None, database: str | None = 
         runs = [true_run(place, name, signature, None) for name, signature in run_signatures(place).items()]
         Index(queue.database).replace([*steps, *runs])
         snapshots.forget()
+        problems: list[str] = []
+        queued = requeue_lost(place, queue, problems.append)
         plans = [Repair(run.run, run.damage) for run in runs if run.damage]
         records = [Repair(step.run, step.reason) for step in steps if step.state == "damaged"]
-        return Reindexed(queue.database.place, len(runs), len(steps), (*plans, *records))
+        lost = [Repair("queue", problem) for problem in problems]
+        return Reindexed(queue.database.place, len(runs), len(steps), (*plans, *records, *lost), queued)
