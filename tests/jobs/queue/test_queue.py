@@ -67,6 +67,7 @@ def test_a_job_can_be_moved_between_two_others_forever(queue, add):
     first, second, third = (add(a=[])["a"].id for _ in range(3))
     for _ in range(60):  # more often than a float can be halved
         queue.move(third, before=second)
+        assert [job.id for job in queue.jobs()] == [first, third, second]
         queue.move(second, before=third)
         assert [job.id for job in queue.jobs()] == [first, second, third]
 
