@@ -153,7 +153,8 @@ def resume(ctx: typer.Context, name: RunName = "latest") -> None:
 def reindex(ctx: typer.Context) -> None:
     """Make the index of runs anew from their folders.
 
-    Lists of many runs are read from it. It is in the database of the workspace, which is made if there is none.
+    Lists of many runs are read from it. It is in the database of the workspace, which is made if there is none. Steps
+    of submitted runs that the database lost are queued again.
     """
     from burnish.studio.queueing.reindexing import reindex_runs
 
@@ -164,9 +165,9 @@ def reindex(ctx: typer.Context) -> None:
     for one in found.damaged:
         output.console.print(f"{one.subject}: {one.what}", markup=False)
     damaged = f"; {len(found.damaged)} records are damaged: see `burnish doctor`" if found.damaged else ""
-    output.console.print(
-        f"indexed {found.runs} runs with {found.steps} steps in {found.database}{damaged}", markup=False
-    )
+    queued = f"; {found.queued} steps are queued again" if found.queued else ""
+    counted = f"indexed {found.runs} runs with {found.steps} steps in {found.database}"
+    output.console.print(f"{counted}{queued}{damaged}", markup=False)
     return None
 
 
