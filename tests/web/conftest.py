@@ -38,7 +38,7 @@ def browse(visited):
             **variables,
         }
         done = subprocess.run(
-            ["node", str(WEB / "journey" / script)], env=environment, stdout=subprocess.PIPE, timeout=280, check=False
+            ["node", str(WEB / "journey" / script)], env=environment, stdout=subprocess.PIPE, timeout=480, check=False
         )
         return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -27,11 +27,12 @@ def rows(visited):
     return path
 
 
+@pytest.mark.timeout(500)
 def test_a_new_user_goes_from_a_file_to_a_tuned_model(browse, rows):
     lines = browse("journey.mjs", ROWS=str(rows))
     assert [line for line in lines if "failed" in line] == []
     assert [fault for line in lines for fault in line["faults"]] == []
-    assert len(lines) >= 11
+    assert len(lines) >= 16
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,17 @@ const stateOf = (path) => reader.page.evaluate(async (at) => (await (await fetch
 const open = (path) => reader.page.goto(studio.address + path);
 let run = "";
 
+/** Waits until a run has succeeded. */
+async function ends(path) {
+  const end = Date.now() + 240_000;
+  let state = "";
+  while (state !== "succeeded") {
+    state = await stateOf(path);
+    if (Date.now() > end || state === "failed") throw new Error(`the run ${path} is ${state}`);
+    await reader.page.waitForTimeout(500);
+  }
+}
+
 const steps = {
   "the page opens with the printed address": async () => {
     await studio.start();
@@ -57,13 +68,7 @@ const steps = {
     reader.expectsLoss = false;
   },
   "it succeeds": async () => {
-    const end = Date.now() + 240_000;
-    let state = "";
-    while (state !== "succeeded") {
-      state = await stateOf(run);
-      if (Date.now() > end || state === "failed") throw new Error(`the run is ${state}`);
-      await reader.page.waitForTimeout(500);
-    }
+    await ends(run);
     await reader.page.getByText(/4 of 4 steps/).waitFor(seconds(10));
     await reader.shoot("succeeded");
   },
@@ -95,6 +100,64 @@ Object.assign(steps, {
       .getByRole("link", { name: /journey/ })
       .first()
       .waitFor(seconds(20));
+  },
+  "the run is forked with one change": async () => {
+    await open("/new?from=journey/1");
+    await reader.page.getByLabel("Name", { exact: true }).fill("second");
+    await reader.page.getByRole("textbox", { name: "Max steps" }).first().fill("20");
+    const start = reader.page.getByRole("button", { name: /^Run/ });
+    await start.click({ timeout: 30_000 });
+    await reader.page.waitForURL(/\/runs\/second\/\d+/, seconds(30));
+  },
+  "base and adapter answer the same prompt side by side": async () => {
+    await open("/playground?models=builtin:pocket,journey.tune@1");
+    await reader.page
+      .getByRole("textbox", { name: "Prompt", exact: true })
+      .fill("Write 7 May 2001 as a date of ISO 8601.");
+    await reader.page.getByRole("textbox", { name: "Most tokens" }).fill("24");
+    await reader.page.getByRole("button", { name: "Ask", exact: true }).click();
+    await reader.page.waitForFunction(
+      () => (document.body.textContent.match(/per second/g) ?? []).length === 2,
+      undefined,
+      seconds(120),
+    );
+    await reader.shoot("playground");
+  },
+  "the adapter gets a name, and the merged model has a certificate": async () => {
+    await open("/adapters");
+    const name = reader.page.getByRole("textbox", { name: /Name for journey\.tune@1/ });
+    await name.fill("dates");
+    await name.locator("xpath=following::button[1]").click();
+    await reader.page.getByText("dates@1").first().waitFor(seconds(60));
+    await open("/export");
+    await reader.page.getByText("journey.ship@1").first().click();
+    await reader.page.getByText("Certified").first().waitFor(seconds(20));
+    await reader.shoot("certificate");
+  },
+  "two adapters are merged": async () => {
+    await ends("/runs/second/1");
+    await open("/merge");
+    await reader.page.getByRole("textbox", { name: "Adapter 1", exact: true }).fill("dates@1");
+    await reader.page.getByRole("textbox", { name: "Adapter 2", exact: true }).fill("second.tune@1");
+    const merge = reader.page.getByRole("button", { name: /^Run/ });
+    await merge.waitFor(seconds(60));
+    await reader.shoot("merge");
+    await merge.click({ timeout: 60_000 });
+    await reader.page.waitForURL(/\/runs\//, seconds(60));
+    await ends(new URL(reader.page.url()).pathname);
+    await reader.shoot("merged");
+  },
+  "a variable of the environment is changed": async () => {
+    await open("/settings");
+    await reader.page.getByPlaceholder("Find a variable").fill("HF_ENDPOINT");
+    await reader.page
+      .getByRole("button", { name: /^(Set|Change)/ })
+      .first()
+      .click();
+    await reader.page.getByRole("textbox", { name: /HF_ENDPOINT/ }).fill("https://hub.example.org");
+    await reader.page.getByRole("button", { name: "Save" }).click();
+    await reader.page.getByText("https://hub.example.org").first().waitFor(seconds(20));
+    await reader.shoot("variable");
   },
   "the language and the theme change": async () => {
     await open("/settings");
