@@ -22,8 +22,11 @@ WITH_DATABASE = (
     "burnish.jobs.database",
     "burnish.jobs.index.index",
     "burnish.jobs.queue",
-    "burnish.studio.queueing",
+    "burnish.studio.datasets.profiling",
     "burnish.studio.finetuning",
+    "burnish.studio.queueing",
+    "burnish.studio.recipes.submitted",
+    "burnish.studio.serving.embedded",
 )
 """Rooms of the control plane that functions of others import, where a database is used."""
 

@@ -1,4 +1,4 @@
-// Hostile rows, logs, notes, names and errors on every screen that shows them: none may run. See tests/web/test_payloads.py.
+// Hostile rows, logs, notes, names and errors on every screen that shows them: none may run. See tests/page/test_payloads.py.
 import { Reader, Studio } from "./studio.mjs";
 
 const { PATHS } = process.env;
@@ -14,7 +14,7 @@ for (const path of PATHS.split(" ")) {
   await reader.page.getByRole("heading", { level: 1 }).first().waitFor();
   await reader.page
     .waitForFunction(() => document.body.textContent.includes("hit=1"), undefined, { timeout: 25_000 })
-    .catch(() => reader.note("no payload is shown"));
+    .catch(() => reader.faults.push("no payload is shown"));
   for (const name of ["Chat", "Tokens", "JSON", "Preview"]) {
     const view = reader.page
       .getByRole("radio", { name })
@@ -39,7 +39,7 @@ for (const path of PATHS.split(" ")) {
       .filter((where) => !/^(\/|#|https?:)/.test(where)),
   );
   await reader.shoot(`payloads-${path.replace(/\W+/g, "_")}`);
-  console.log(JSON.stringify({ path, hit, links, faults: reader.faults.splice(0) }));
+  console.log(JSON.stringify({ path, hit, links, faults: reader.taken() }));
 }
 await reader.browser.close();
 await studio.stop();

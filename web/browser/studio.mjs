@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { chromium } from "playwright-core";
+import { browserOf, pageIn } from "./opened.mjs";
 
 const { BURNISH, WORKSPACE, CHROMIUM = "/usr/bin/chromium", SHOTS } = process.env;
 
@@ -32,45 +32,31 @@ export class Studio {
   }
 }
 
-/** A browser that notes every fault of a page: console errors, refused requests, violations of the policy. */
+/** A browser with one page, whose faults are kept until a step of the way has ended. */
 export class Reader {
   faults = [];
 
   static async open() {
     const reader = new Reader();
-    reader.browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+    reader.browser = await browserOf(CHROMIUM);
     await reader.fresh();
     return reader;
   }
 
-  async fresh(options = {}) {
-    const state = options.keep ? await this.context.storageState() : undefined;
+  /** A new page, without the cookies of the one before. */
+  async fresh() {
     await this.context?.close();
-    this.context = await this.browser.newContext({
-      viewport: { width: 1440, height: 900 },
-      colorScheme: "light",
-      storageState: state,
-      ...options.context,
-    });
-    this.page = await this.context.newPage();
-    this.page.on("console", (message) => {
-      if (message.type() === "error") this.note(`console: ${message.text()}`);
-    });
-    this.page.on("pageerror", (error) => this.note(`error: ${error.message}`));
-    this.page.on("dialog", (dialog) => {
-      this.note(`dialog: ${dialog.message()}`);
+    this.context = await this.browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: "light" });
+    const { page, faults } = await pageIn(this.context);
+    [this.page, this.faults] = [page, faults];
+    page.on("dialog", (dialog) => {
+      faults.push(`dialog: ${dialog.message()}`);
       void dialog.dismiss();
-    });
-    await this.context.addInitScript(() => {
-      document.addEventListener("securitypolicyviolation", (event) =>
-        console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`),
-      );
     });
   }
 
-  note(what) {
-    if (!this.expectsLoss) this.faults.push(`${this.page?.url()} ${what}`);
-  }
+  /** The faults since the last call. */
+  taken = () => this.faults.splice(0).map((fault) => `${this.page.url()} ${fault}`);
 
   async shoot(name) {
     if (!SHOTS) return;
@@ -90,8 +76,7 @@ export async function travel(reader, steps) {
       console.log(JSON.stringify({ step: name, failed: String(error.message ?? error).slice(0, 2000) }));
       return false;
     }
-    const faults = reader.faults.splice(0);
-    console.log(JSON.stringify({ step: name, seconds: (Date.now() - began) / 1000, faults }));
+    console.log(JSON.stringify({ step: name, seconds: (Date.now() - began) / 1000, faults: reader.taken() }));
   }
   return true;
 }

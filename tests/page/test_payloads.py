@@ -91,9 +91,9 @@ SCREENS = (
 )
 
 
-def test_no_payload_runs_and_none_leaves_a_link(browse, hostile):
+def test_no_payload_runs_and_none_leaves_a_link(travel, hostile):
     assert len(PAYLOADS) >= 60
-    lines = browse("payloads.mjs", PATHS=" ".join(SCREENS))
+    lines = travel("payloads.mjs", PATHS=" ".join(SCREENS))
     assert [line["path"] for line in lines] == list(SCREENS)
     assert [line for line in lines if line["hit"] is not None] == []
     assert list(chain.from_iterable(line["links"] for line in lines)) == []
