@@ -4,6 +4,7 @@ The worker of a step is a Ray job: `python -m burnish.jobs RUN_FOLDER`. It does 
 it: the lock in its run folder says that it runs, and another process that wants the step waits for it.
 """
 
+import contextlib
 import os
 import shlex
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 from burnish.core.catalog import needs_torch, stage
 from burnish.core.errors import MachineError
 from burnish.core.faults import reason
+from burnish.core.runs.log import RunLog
 from burnish.core.runs.run import Run
 from burnish.jobs.environment import worker_environment
 from burnish.jobs.launchers.endings import Ending, record_end
@@ -65,7 +67,7 @@ class RayLauncher:
         gpus = self._gpus if needs_torch(stage(run.record["stage"])) else 0
         python = os.environ.get(PYTHON, sys.executable)
         command = shlex.join([python, "-P", "-m", "burnish.jobs", str(run.folder)])
-        before = run.log.stat().st_size if run.log.exists() else 0
+        before = RunLog(run.log).end
         environment = {name: value for name, value in worker_environment().items() if name.startswith(_PASSED)}
         try:
             name = self._client.submit_job(
@@ -85,6 +87,8 @@ class RayLauncher:
         if process.status is None and time.monotonic() - process.looked > _POLL_SECONDS:
             self._look(process)
             process.looked = time.monotonic()
+        with contextlib.suppress(OSError):  # the worker goes on without a rotation
+            RunLog(run.log).rotate()
         ended = process.status is not None
         ending = Ending(process.status or 0, was_terminated=process.was_terminated, log_start=process.log_start)
         record_end(run, ending if ended else None)

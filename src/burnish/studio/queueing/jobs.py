@@ -123,13 +123,7 @@ def work(
         kinds["gpu"] = gpus
     with opened(workspace, database) as (place, queue):
         requeue_lost(place, queue, say)
-        worker = QueueWorker(
-            place,
-            queue,
-            kinds,
-            launcher_of=lambda job: launcher_at(None if job.launcher == LOCAL else job.launcher),
-            say=say,
-        )
+        worker = QueueWorker(place, queue, kinds, launcher_of=_launcher_of, say=say)
         with stopped_by_signals(worker):
             worker.run(until_idle=until_idle)
 

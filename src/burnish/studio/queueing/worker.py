@@ -110,6 +110,8 @@ class QueueWorker:
     def run(self, *, until_idle: bool = False) -> None:
         """Work until `stop`; with `until_idle`, until no job is queued or running."""
         worker = self._queue.register_worker(self._slots)
+        ended = threading.Event()
+        threading.Thread(target=self._end_overdue, args=(ended,), name="leases", daemon=True).start()
         try:
             while not (self._stops and not self._held):
                 self._pass_on_stop()
@@ -121,8 +123,17 @@ class QueueWorker:
                 if not has_more:
                     time.sleep(_POLL_SECONDS)
         finally:
+            ended.set()
             with self._tolerating_database():
                 self._queue.leave(worker)
+
+    def _end_overdue(self, ended: threading.Event) -> None:
+        """In a thread, since a database that does not answer keeps the others waiting: kill what a lease no longer
+        covers, before another worker starts it."""
+        while not ended.wait(_POLL_SECONDS):
+            for held in list(self._held):
+                if held.lease.is_overdue:
+                    held.stop("lost", at_once=True)
 
     def _is_idle(self) -> bool:
         with self._tolerating_database():
@@ -182,8 +193,6 @@ class QueueWorker:
                 held.stop("time", at_once=now - held.began > limit + _GRACE_SECONDS)
             if now - held.beat >= self._queue.lease_seconds / _BEATS:
                 self._renew(held)
-            if time.monotonic() > held.lease.deadline:
-                held.stop("lost", at_once=True)
 
     def _renew(self, held: _Held) -> None:
         progressed, held.progress.has_saved = held.progress.has_saved, False
