@@ -11,8 +11,8 @@ import threading
 import pytest
 
 from burnish.core.errors import BurnishError
-from burnish.studio.datasets import Upload, datasets, upload
-from burnish.studio.datasets.names import next_version, upload_name
+from burnish.studio.datasets import Upload, datasets, listing, upload
+from burnish.studio.datasets.names import find, next_version, upload_name
 
 ROWS = b'{"prompt": "a", "response": "b"}\n' * 3
 
@@ -49,6 +49,46 @@ def test_files_below_data_and_files_put_there_by_hand_are_listed(workspace):
     (workspace.uploads / "mine.jsonl").write_bytes(ROWS)
     names = [(row["name"], row["origin"]) for row in datasets(workspace=workspace.root)["datasets"]]
     assert names == [("mine.jsonl", "upload"), ("data/more/a.csv", "file")]
+
+
+def test_each_name_of_a_file_is_listed_and_found_or_counted(workspace):
+    (workspace.data / "more@2").mkdir(parents=True)
+    workspace.uploads.mkdir()
+    for name in ("a@b.jsonl", "more@2/c.jsonl", "back\\slash.jsonl", "uploads/x@y.jsonl", "uploads/back\\slash.jsonl"):
+        (workspace.data / name).write_bytes(ROWS)
+    listed = datasets(workspace=workspace.root)
+    names = [row["name"] for row in listed["datasets"]]
+    assert sorted(names) == ["data/a@b.jsonl", "data/more@2/c.jsonl"]
+    assert [find(name, workspace).name for name in names] == names
+    assert listed["not_listed"] == 3
+
+
+def test_a_file_that_is_deleted_while_it_is_listed_leaves_the_others(workspace, monkeypatch):
+    for name in ("gone.jsonl", "rows.jsonl"):
+        upload(name, [ROWS], workspace=workspace.root)
+        (workspace.data / name).write_bytes(ROWS)
+    found = listing.uploaded(workspace)
+
+    def uploaded_then_deleted(place):
+        (place.uploads / "gone.jsonl").unlink()
+        return found
+
+    seen = listing._files(workspace)
+
+    def files_then_deleted(place):
+        (place.data / "gone.jsonl").unlink()
+        return seen
+
+    monkeypatch.setattr(listing, "uploaded", uploaded_then_deleted)
+    monkeypatch.setattr(listing, "_files", files_then_deleted)
+    names = [row["name"] for row in datasets(workspace=workspace.root)["datasets"]]
+    assert names == ["rows.jsonl", "data/rows.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["data/" + "a" * 300, "data/" + "a/" * 3000, "data/a\0b", "a" * 300, "a" * 300 + "@1"])
+def test_a_name_that_no_file_can_have_is_unknown(workspace, name):
+    workspace.data.mkdir()
+    assert code_of(find, name, workspace) == "ask.bad-reference"
 
 
 def test_a_taken_name_is_refused_or_versioned(workspace):

@@ -2496,7 +2496,7 @@ export interface components {
          * DatasetList
          * @description Uploads, files and artifacts, each the newest first.
          *
-         *     `not_listed` files are beyond the first 2,000, or not named in Unicode.
+         *     `not_listed` files are beyond the first 2,000, or have names that cannot be asked for.
          */
         DatasetList: {
             /** Datasets */

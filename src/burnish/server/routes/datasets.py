@@ -107,7 +107,7 @@ class DatasetRow(BaseModel):
 class DatasetList(BaseModel):
     """Uploads, files and artifacts, each the newest first.
 
-    `not_listed` files are beyond the first 2,000, or not named in Unicode.
+    `not_listed` files are beyond the first 2,000, or have names that cannot be asked for.
     """
 
     datasets: list[DatasetRow]

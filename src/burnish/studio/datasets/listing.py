@@ -10,7 +10,7 @@ from typing import Any
 from burnish.core.files import read_json
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.index.entry import StepEntry, entry_of
-from burnish.studio.datasets.names import KINDS, Dataset, find, is_encodable, uploaded
+from burnish.studio.datasets.names import KINDS, Dataset, file_of, is_askable, is_own_name, upload_of, uploaded
 from burnish.studio.datasets.records import upload_record, with_hash
 from burnish.studio.listing.snapshots import steps_of
 
@@ -21,14 +21,33 @@ _COUNTS = ("read", "kept", "quarantined", "dropped", "splits", "tokens", "learne
 def datasets(*, workspace: Path | str | None = None) -> dict[str, Any]:
     """`datasets`, the newest first of each origin: uploads, files, artifacts of kind `dataset` or `rows` with the
     counts of their `stats.json`; and `not_listed`, the number of files below `data/` beyond the first 2,000, or whose
-    names are not Unicode."""
+    names cannot be asked for: not Unicode, with a backslash, or of an upload with `@`."""
     place = Workspace.find(workspace)
-    uploads = [summary(find(name, place), place) for name in uploaded(place)]
-    names, left_out = _files(place)
-    files = [summary(find(name, place), place) for name in names]
+    names = uploaded(place)
+    files, left_out = _files(place)
+    uploads = _summaries([upload_of(name, place) for name in names], place)
+    others = _summaries([file_of(path, place) for path in files], place)
     artifacts = [_of_step(entry, place) for entry in steps_of(place) if entry.kind in KINDS]
-    listed = [sorted(part, key=_newest_first) for part in (uploads, files, artifacts)]
+    listed = [sorted(part, key=_newest_first) for part in (uploads, others, artifacts)]
+    left_out += _not_askable(place, names)
     return {"datasets": [row for part in listed for row in part], "not_listed": left_out}
+
+
+def _summaries(found: list[Dataset], place: Workspace) -> list[dict[str, Any]]:
+    """Of those that are still there: a file may be deleted while the others are looked at."""
+    rows: list[dict[str, Any]] = []
+    for one in found:
+        with suppress(FileNotFoundError):
+            rows.append(summary(one, place))
+    return rows
+
+
+def _not_askable(place: Workspace, names: set[str]) -> int:
+    """How many files that were put among the uploads by hand have names that an upload cannot have."""
+    if not place.uploads.is_dir():
+        return 0
+    others = (path for path in place.uploads.iterdir() if path.name not in names and not path.name.startswith("."))
+    return sum(not path.is_symlink() and path.is_file() and not is_own_name(path.name) for path in others)
 
 
 def summary(found: Dataset, place: Workspace, *, hashed: bool = False) -> dict[str, Any]:
@@ -71,9 +90,9 @@ def _counts(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def _files(place: Workspace) -> tuple[list[str], int]:
-    """Names of the files below `data/`, without uploads and hidden ones; and how many more there are."""
-    names: list[str] = []
+def _files(place: Workspace) -> tuple[list[Path], int]:
+    """The files below `data/`, without uploads and hidden ones; and how many more there are."""
+    found: list[Path] = []
     left_out = 0
     for base, folders, files in os.walk(place.data):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and Path(base, name) != place.uploads)
@@ -81,12 +100,11 @@ def _files(place: Workspace) -> tuple[list[str], int]:
             path = Path(base, name)
             if name.startswith(".") or not path.is_file() or not path.resolve().is_relative_to(place.data.resolve()):
                 continue
-            relative = path.relative_to(place.root).as_posix()
-            if len(names) < _MOST_FILES and is_encodable(relative):
-                names.append(relative)
+            if len(found) < _MOST_FILES and is_askable(path.relative_to(place.root).as_posix()):
+                found.append(path)
             else:
                 left_out += 1
-    return names, left_out
+    return found, left_out
 
 
 def _newest_first(row: dict[str, Any]) -> tuple[float, str]:

@@ -86,13 +86,24 @@ def find(name: str, place: Workspace) -> Dataset:
 
     Errors: AskError `ask.bad-reference` for a name that none has, with the nearest one.
     """
-    if "@" in name:
-        return _artifact(name, place)
     if name.startswith("data/"):
         return _file(name, place)
-    if "/" not in name and "\\" not in name and name in uploaded(place):
-        return Dataset(name, "upload", f"file:data/uploads/{name}", place.uploads / name)
+    if "@" in name:
+        return _artifact(name, place)
+    if "/" not in name and name in uploaded(place):
+        return upload_of(name, place)
     raise _unknown(name, place)
+
+
+def upload_of(name: str, place: Workspace) -> Dataset:
+    """The dataset of an upload that is there."""
+    return Dataset(name, "upload", f"file:data/uploads/{name}", place.uploads / name)
+
+
+def file_of(path: Path, place: Workspace) -> Dataset:
+    """The dataset of a file or folder below `data/` that is there."""
+    relative = path.relative_to(place.root).as_posix()
+    return Dataset(relative, "file", f"file:{relative}", path, "file" if path.is_file() else "folder")
 
 
 def uploaded(place: Workspace) -> set[str]:
@@ -103,31 +114,41 @@ def uploaded(place: Workspace) -> set[str]:
 
 
 def _is_own_file(path: Path) -> bool:
-    is_named = not path.name.startswith(".") and is_encodable(path.name)
-    return is_named and not path.is_symlink() and path.is_file()
+    return is_own_name(path.name) and not path.is_symlink() and path.is_file()
 
 
-def is_encodable(name: str) -> bool:
-    """Whether a file's name is Unicode: another one cannot be in an answer, nor be asked for."""
+def is_own_name(name: str) -> bool:
+    """Whether an upload can have this name: that of an artifact has an `@`."""
+    return not name.startswith(".") and "@" not in name and is_askable(name)
+
+
+def is_askable(name: str) -> bool:
+    """Whether a file's name is Unicode without a backslash: another one cannot be in an answer, or be asked for."""
     try:
         name.encode()
     except UnicodeEncodeError:
         return False
-    return True
+    return "\\" not in name
 
 
 def _file(name: str, place: Workspace) -> Dataset:
     """A file or folder below `data/`. A link that leads out of the folder is not followed."""
-    path = place.root / PurePosixPath(name)
-    is_plain = "\0" not in name and ".." not in PurePosixPath(name).parts and "\\" not in name
-    if not is_plain or not path.resolve().is_relative_to(place.data.resolve()) or not path.exists():
-        raise _unknown(name, place)
-    if any(part.startswith(".") for part in PurePosixPath(name).parts) or path.resolve() == place.data.resolve():
+    parts = PurePosixPath(name).parts
+    is_plain = "\0" not in name and is_askable(name) and not any(part.startswith(".") for part in parts)
+    path = place.root.joinpath(*parts)
+    if not is_plain or not _is_below_data(path, place):
         raise _unknown(name, place)
     if path.parent == place.uploads and _is_own_file(path):
-        return find(path.name, place)
-    relative = path.relative_to(place.root).as_posix()
-    return Dataset(relative, "file", f"file:{relative}", path, "file" if path.is_file() else "folder")
+        return upload_of(path.name, place)
+    return file_of(path, place)
+
+
+def _is_below_data(path: Path, place: Workspace) -> bool:
+    """Whether it is there; False for a path that the system does not take, such as one that is too long."""
+    try:
+        return path.exists() and place.data.resolve() in path.resolve().parents
+    except (OSError, ValueError):
+        return False
 
 
 def _artifact(name: str, place: Workspace) -> Dataset:
