@@ -2,6 +2,10 @@
 
 import pytest
 
+from burnish.core.errors import AskError
+from burnish.core.runs.workspace import Workspace
+from burnish.studio.recipes.given import refuse_path_outside
+
 
 def get(studio, path, status=200):
     answer = studio.page.get(f"/api/v1{path}")
@@ -68,10 +72,26 @@ def test_a_plan_of_one_stage(studio):
     assert found["command"] == "burnish prepare --source file:rows.jsonl --set 'split={test: 0.5}'"
 
 
-@pytest.mark.parametrize("ref", ["file:/etc/passwd", "file:../x", "file:~/x", "file:///etc/passwd", "git:/etc@v1"])
+@pytest.mark.parametrize(
+    "ref",
+    [
+        *("file:/etc/passwd", "file:../x", "file:~/x", "file:///etc/passwd"),
+        *("git:/etc@v1", "git:file:///etc", "git:file:///etc@v1", "git:file://etc/x", "git:a@b/../..", "git:~/x"),
+        *("git:file://{root}/../x", "git:file://{root}/%2e%2e/x", "git://localhost{root}"),
+    ],
+)
 def test_a_recipe_of_a_client_refers_to_nothing_outside_of_the_workspace(studio, ref):
-    found = post(studio, "/plans", 403, stage="prepare", values={"source": ref})
+    (studio.folder / "a@b").mkdir(exist_ok=True)
+    found = post(studio, "/plans", 403, stage="prepare", values={"source": ref.format(root=studio.folder)})
     assert found["code"] == "ask.not-allowed"
+
+
+@pytest.mark.parametrize("ref", ["C:\\Users\\x", "//wsl$/Ubuntu/etc:x", "git:C:/x", "git:file:///C:/x"])
+def test_a_path_of_windows_is_a_path_to_the_server_too(studio, ref):
+    place = Workspace(studio.folder)
+    with pytest.raises(AskError) as caught:
+        refuse_path_outside(ref, (place.root,), place, "it")
+    assert caught.value.code == "ask.bad-reference"  # in WSL and on Windows, ask.not-allowed
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import unquote
 
 from burnish.core.errors import AskError
-from burnish.core.paths import of_reference
+from burnish.core.inputs import git
+from burnish.core.paths import expanded, is_windows_path, of_reference
 from burnish.core.recipes.recipe import Recipe, load_recipe, recipe_of, with_settings
 from burnish.core.recipes.yaml import at, parse_yaml
 from burnish.core.runs.workspace import Workspace
@@ -70,14 +72,25 @@ def refuse_outside(recipe: Recipe, roots: Collection[Path], place: Workspace) ->
 
 def refuse_path_outside(ref: str, roots: Iterable[Path], place: Workspace, where: str) -> None:
     """AskError `ask.not-allowed` for a reference to a file or folder outside of `roots`; `where` is what has it."""
-    scheme, _, rest = ref.partition(":")
-    if scheme == "git" and "://" not in rest and not rest.partition("/")[0].count(":"):
-        scheme, rest = "file", rest.partition("@")[0]
-    if scheme != "file":
+    path = _path_in(f"file:{ref}" if is_windows_path(ref) else ref, place, where)
+    if path is None:
         return
-    if "\0" in rest:
-        raise AskError("ask.bad-reference", f"{where} has a NUL character, which no path has", "remove it")
-    found = Path(os.path.realpath(place.root / of_reference(rest)))
+    found = Path(os.path.realpath(place.root / path))
     if not any(found.is_relative_to(os.path.realpath(root)) for root in roots):
         fix = "upload it, copy it into the workspace, or start the server with --allow-path FOLDER"
         raise AskError("ask.not-allowed", f"{where} refers to a file outside of the workspace", fix)
+
+
+def _path_in(ref: str, place: Workspace, where: str) -> Path | None:
+    """The file, folder or local repository that a reference is resolved to; None if it names none."""
+    scheme, _, rest = ref.partition(":")
+    if scheme not in ("file", "git"):
+        return None
+    if "\0" in unquote(rest):
+        raise AskError("ask.bad-reference", f"{where} has a NUL character, which no path has", "remove it")
+    if scheme == "file":
+        return of_reference(rest)
+    address, _ = git.split_name(rest, lambda path: (place.root / expanded(path)).exists())
+    if address.startswith("file://"):  # Git decodes it, and takes a host for a folder
+        return Path("/" + unquote(address.removeprefix("file://")).lstrip("/"))
+    return None if git.is_address(address) else expanded(address)
