@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from burnish.core.errors import AskError, BurnishError
+from burnish.studio.settings import environment
 from burnish.studio.settings.changes import change_settings, settings
 from burnish.studio.settings.environment import NOTE, load_env_file, source_of
 from burnish.studio.settings.variables import variables
@@ -176,6 +177,40 @@ def test_no_change_loses_one_of_another_thread(workspace):
     for thread in threads:
         thread.join()
     assert sorted((workspace.root / ".env").read_text().split()) == sorted(f"{name}=key-of-{name}" for name in names)
+
+
+@pytest.mark.parametrize(("older", "newer", "taken"), [("", "", None), ("HF_HOME=/older", "HF_HOME=/newer", "/newer")])
+def test_of_two_threads_the_later_text_is_taken(workspace, monkeypatch, older, newer, taken):
+    path, failed, is_read, is_overtaken = workspace.root / ".env", [], threading.Event(), threading.Event()
+    path.write_text("HF_HOME=/first")
+    load_env_file(workspace.root)
+    read = environment._read
+
+    def load():
+        try:
+            load_env_file(workspace.root)
+        except Exception as error:
+            failed.append(error)
+        if threading.current_thread() is second:
+            is_overtaken.set()
+
+    def read_slowly(*given):
+        found = read(*given)
+        if threading.current_thread() is first:
+            is_read.set()
+            is_overtaken.wait(0.5)  # which does not come
+        return found
+
+    monkeypatch.setattr(environment, "_read", read_slowly)
+    first, second = threading.Thread(target=load), threading.Thread(target=load)
+    path.write_text(older)
+    first.start()
+    assert is_read.wait(20)
+    path.write_text(newer)
+    second.start()
+    for thread in (first, second):
+        thread.join(20)
+    assert (failed, os.environ.get("HF_HOME")) == ([], taken)
 
 
 def test_a_link_stays_a_link_and_other_files_are_refused(workspace, tmp_path):

@@ -6,6 +6,7 @@ them from those of the user, and takes a later change of the file.
 
 import hashlib
 import os
+import threading
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,9 @@ FILE = ".env"
 NOTE = "BURNISH_FROM_ENV_FILE"
 """Names and digests of values, such as `HF_TOKEN=1a2b3c4d,…`: a value that is no longer so is of somebody else."""
 Source = Literal["environment", "file"]
+_CHANGING = threading.Lock()
+"""Held from reading the file to the last change of the environment: of two threads the later one takes the later text,
+and none sees a part of a change."""
 
 
 def load_env_file(root: Path) -> list[str]:
@@ -25,6 +29,11 @@ def load_env_file(root: Path) -> list[str]:
     Called again, it takes what has changed, and removes what the file has no longer. Variables that burnish does not
     know are not taken, but for keys. Returns a sentence for each value that cannot be used.
     """
+    with _CHANGING:
+        return _load(root)
+
+
+def _load(root: Path) -> list[str]:
     ours = _from_file()
     path = root / FILE
     if not ours and not path.is_file():
@@ -40,7 +49,7 @@ def load_env_file(root: Path) -> list[str]:
         elif value is not None:
             taken[name] = value
     for name in ours - taken.keys():
-        del os.environ[name]
+        os.environ.pop(name, None)
     os.environ.update(taken)
     os.environ[NOTE] = ",".join(f"{name}={_digest(value)}" for name, value in taken.items())
     if not taken:
@@ -61,9 +70,10 @@ def load_env_file_of(workspace: Path | str | None) -> list[str]:
 
 def source_of(name: str) -> Source | None:
     """Where the value of a variable of this process comes from; None if it is not set."""
-    if name not in os.environ:
-        return None
-    return "file" if name in _from_file() else "environment"
+    with _CHANGING:
+        if name not in os.environ:
+            return None
+        return "file" if name in _from_file() else "environment"
 
 
 def is_taken(name: str) -> bool:
@@ -73,8 +83,9 @@ def is_taken(name: str) -> bool:
 
 def environment_without_file() -> dict[str, str]:
     """The environment that this process was started with."""
-    ours = _from_file()
-    return {name: value for name, value in os.environ.items() if name not in ours}
+    with _CHANGING:
+        ours = _from_file()
+        return {name: value for name, value in os.environ.items() if name not in ours}
 
 
 def _from_file() -> set[str]:
