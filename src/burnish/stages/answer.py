@@ -2,13 +2,13 @@
 
 import json
 import os
+import secrets
 import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
 
 from burnish.core.errors import BurnishError, RunError
-from burnish.core.faults import reason
 
 _SHOWN = 2000
 """Characters of a traceback."""
@@ -38,6 +38,9 @@ def _answered(function: Callable[[dict[str, Any]], dict[str, Any]], request: str
         return function(json.loads(request))
     except BurnishError as error:
         return {"error": error.as_dict()}
-    except Exception as error:  # a fault of burnish or of a library
+    except Exception as error:  # a fault of burnish or of a library: its text and trace are for the log of who asks
+        reference = secrets.token_hex(8)
+        fix = f"try again; the log has the details under {reference}"
+        known = RunError("run.failed", f"burnish failed unexpectedly ({type(error).__name__})", fix)
         trace = "".join(traceback.format_exception(error))[-_SHOWN:]
-        return {"error": RunError("run.failed", f"{type(error).__name__}: {reason(error)}", trace).as_dict()}
+        return {"error": {**known.as_dict(), "reference": reference, "trace": trace}}

@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO, Any
 
-from burnish.core.errors import RunError, error_from_dict
+from burnish.core.errors import RunError
 from burnish.core.processes import module_command
 from burnish.jobs.environment import worker_environment
+from burnish.studio.workrooms import error_of
 
 IDLE_SECONDS = 300.0
 ANSWER_SECONDS = 600.0
@@ -52,7 +53,7 @@ class KeptWorkroom:
             raise
         self._give_back(child)
         if "error" in answer and isinstance(answer["error"], dict):
-            raise error_from_dict(answer["error"])  # pyright: ignore[reportUnknownArgumentType]
+            raise error_of(self._module, answer["error"])  # pyright: ignore[reportUnknownArgumentType]
         return answer
 
     def close(self) -> None:

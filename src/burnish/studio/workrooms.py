@@ -1,13 +1,18 @@
 """Ask a workroom in a child process: it needs packages that the control plane does not import."""
 
 import json
+import logging
 import subprocess
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from burnish.core.errors import MachineError, RunError, error_from_dict
+from burnish.core.errors import BurnishError, MachineError, RunError, error_from_dict
 from burnish.core.processes import module_command
+from burnish.core.secrets import mask
 from burnish.jobs.environment import worker_environment
+
+_log = logging.getLogger(__name__)
 
 
 def require(package: str, extra: str) -> None:
@@ -37,5 +42,13 @@ def ask(module: str, request: dict[str, Any]) -> dict[str, Any]:
             "run.failed", f"{module} exited with status {done.returncode}", tail or "it printed nothing"
         ) from None
     if "error" in answer:
-        raise error_from_dict(answer["error"])
+        raise error_of(module, answer["error"])
     return answer
+
+
+def error_of(module: str, record: Mapping[str, Any]) -> BurnishError:
+    """The error that a workroom answered with. One that it did not expect is logged with its trace, which holds paths
+    of this machine, under the reference that its fix names."""
+    if "trace" in record:
+        _log.error("%s failed (%s):\n%s", module, record["reference"], mask(record["trace"]))
+    return error_from_dict(record)

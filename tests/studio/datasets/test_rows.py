@@ -245,6 +245,33 @@ def test_an_edit_that_cannot_be_a_row_names_file_line_and_field(workspace):
     assert sorted(path.name for path in workspace.uploads.glob("*.*")) == [".records", "chat.jsonl", "table.csv"]
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_an_edit_with_a_number_that_json_lacks_names_its_column(workspace, number):
+    put(workspace, "rows.jsonl", lines(range(2)))
+    with pytest.raises(BurnishError, match=r"value\.response: a number is NaN or infinite") as caught:
+        edit_row("rows.jsonl", 0, {"prompt": "a", "response": [{"x": number}]}, workspace=workspace.root)
+    assert caught.value.code == "ask.wrong-value"
+    assert sorted(path.name for path in workspace.uploads.glob("*.jsonl")) == ["rows.jsonl"]
+
+
+@pytest.mark.parametrize("value", [{"a\ud800": "b"}, {"a": ["b\ud800"]}])
+def test_an_edit_with_half_of_a_character_is_refused(workspace, value):
+    put(workspace, "rows.jsonl", lines(range(2)))
+    with pytest.raises(BurnishError, match=r"value\.a.*half of a surrogate pair") as caught:
+        edit_row("rows.jsonl", 0, value, workspace=workspace.root)
+    assert json.dumps(caught.value.as_dict(), ensure_ascii=False).encode()
+    assert caught.value.code == "ask.wrong-value"
+
+
+@pytest.mark.parametrize("encoding", ["zlib_codec", "rot13", "none", "a\0b", "\ud800", "undefined"])
+def test_an_encoding_that_is_not_of_text_is_refused(workspace, encoding):
+    put(workspace, "rows.jsonl", lines(range(2)))
+    for read in (rows, preview):
+        with pytest.raises(BurnishError, match="encoding: ") as caught:
+            read("rows.jsonl", encoding=encoding, workspace=workspace.root)
+        assert caught.value.code == "ask.wrong-value"
+
+
 def test_only_uploads_are_deleted(workspace):
     put(workspace, "rows.jsonl", lines([0]))
     (workspace.data / "mine.jsonl").write_bytes(lines([0]))
@@ -333,7 +360,7 @@ def test_archives_that_are_packed_to_do_harm_are_not_unpacked(workspace, monkeyp
     assert list((workspace.cache / "pages").iterdir()) == []
 
 
-def test_a_child_that_breaks_or_hangs_is_an_error_and_the_next_request_has_another(tmp_path, monkeypatch):
+def test_a_child_that_breaks_or_hangs_is_an_error_and_the_next_request_has_another(tmp_path, monkeypatch, caplog):
     (tmp_path / "odd_room.py").write_text(
         "import os, sys, time\n"
         "from burnish.stages.answer import answer_each\n"
@@ -341,6 +368,7 @@ def test_a_child_that_breaks_or_hangs_is_an_error_and_the_next_request_has_anoth
         "    print('noise')\n"
         "    if request['do'] == 'die':\n        print('last words', file=sys.stderr, flush=True); os._exit(3)\n"
         "    if request['do'] == 'hang':\n        time.sleep(60)\n"
+        "    if request['do'] == 'fail':\n        raise KeyError('/a/path of this machine')\n"
         "    return {'pid': os.getpid()}\n"
         "answer_each(answer)\n"
     )
@@ -356,6 +384,13 @@ def test_a_child_that_breaks_or_hangs_is_an_error_and_the_next_request_has_anoth
     with pytest.raises(BurnishError, match=r"within 0\.2 s"):
         room.ask({"do": "hang"}, seconds=0.2)
     assert room.ask({"do": "work"})["pid"] != second
+    with pytest.raises(BurnishError, match=r"failed unexpectedly \(KeyError\)") as caught:
+        room.ask({"do": "fail"})
+    reference = caught.value.fix.rpartition(" ")[2]
+    assert "/a/path" not in str(caught.value)
+    (logged,) = [record.getMessage() for record in caplog.records if reference in record.getMessage()]
+    assert "Traceback" in logged
+    assert "KeyError: '/a/path of this machine'" in logged
     os.kill(room.ask({"do": "work"})["pid"], 9)
     assert room.ask({"do": "work"})["pid"]
     room.close()

@@ -33,8 +33,8 @@ Format = Literal[
 Role = Literal["system", "user", "assistant", "tool", "function_call"]
 
 
-def _is_an_encoding(name: str) -> str:
-    """Accept the name of a text encoding known to Python."""
+def text_encoding(name: str) -> str:
+    """Accept the name of a text encoding known to Python; ValueError for another one, such as `zlib_codec`."""
     try:
         b"a".decode(name, "replace")
     except LookupError:
@@ -49,7 +49,7 @@ def _as_word(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Encoding = Annotated[str, AfterValidator(_is_an_encoding)]
+Encoding = Annotated[str, AfterValidator(text_encoding)]
 Subset = Annotated[str, BeforeValidator(_as_word)]
 
 

@@ -21,27 +21,49 @@ def edit_row(
     """Write a new version of an uploaded JSON Lines file with another `value` of a row, or without the row if it is
     None; the old version stays. Rows are counted from 0, as `rows` does. Returns the record of the new version.
 
-    Errors: AskError `ask.wrong-value` for what is not an upload, not JSON Lines, or no row of the file's layout, with
-    file, line and field; `ask.bad-reference` for a row that is not there; those of `upload`.
+    Errors: AskError `ask.wrong-value` for what is not an upload, not JSON Lines, not JSON, or no row of the file's
+    layout, with file, line and field; `ask.bad-reference` for a row that is not there; those of `upload`.
     """
     place = Workspace.find(workspace)
     found = _upload(name, place, "edited")
     if row < 0:
         raise AskError("ask.wrong-value", f"row {row} is below 0", "rows are counted from 0")
+    line = None if value is None else _line_of(value)
     lies = ask_viewing("line", found, place, row=row, value=value)
     with Upload(found.name, place, existing="version", edited_from=found.name) as receiving:
-        for part in _edited(found.path, lies, value):
+        for part in _edited(found.path, lies, line):
             receiving.write(part)
         return receiving.finish()
 
 
-def _edited(path: Path, lies: Mapping[str, Any], value: Mapping[str, Any] | None) -> Generator[bytes]:
-    """The bytes of a file with another line."""
+def _line_of(value: Mapping[str, Any]) -> bytes:
+    """A row as a line of JSON in UTF-8, without its end."""
+    for key, part in value.items():
+        try:
+            _json_of({key: part}).encode()
+        except UnicodeEncodeError:
+            raise _no_json(key, "half of a surrogate pair (\\ud800 to \\udfff alone) is no character") from None
+        except ValueError:
+            raise _no_json(key, "a number is NaN or infinite, which JSON does not have") from None
+        except RecursionError:
+            raise _no_json(key, "it is nested too deeply") from None
+    return _json_of(value).encode()
+
+
+def _json_of(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(", ", ": "), allow_nan=False)
+
+
+def _no_json(key: str, why: str) -> AskError:
+    return AskError("ask.wrong-value", f"value.{ascii(key)[1:-1]:.140}: {why}", "correct it; the file was not changed")
+
+
+def _edited(path: Path, lies: Mapping[str, Any], line: bytes | None) -> Generator[bytes]:
+    """The bytes of a file with another line, or without it."""
     with path.open("rb") as file:
         yield from _blocks(file, lies["start"])
-        if value is not None:
-            line = json.dumps(value, ensure_ascii=False, separators=(", ", ": "), allow_nan=False)
-            yield line.encode() + lies["end"].encode()
+        if line is not None:
+            yield line + lies["end"].encode()
         file.seek(lies["start"] + lies["size"])
         yield from _blocks(file, None)
 

@@ -8,6 +8,7 @@ from burnish.core.errors import AskError
 from burnish.core.inputs.checks import check_fetched
 from burnish.core.inputs.references import fetched, resolve
 from burnish.core.runs.workspace import Workspace
+from burnish.specs.data.sources import text_encoding
 from burnish.studio.datasets.listing import summary
 from burnish.studio.datasets.names import Dataset, find
 from burnish.studio.kept_workrooms import KeptWorkroom
@@ -46,7 +47,7 @@ def rows(
     `ask.wrong-value` for a page out of bounds.
     """
     place = Workspace.find(workspace)
-    more = {"whole": whole, "encoding": encoding, "subset": subset}
+    more = {"whole": whole, "encoding": _known(encoding), "subset": subset}
     return ask_viewing("rows", find(name, place), place, **_page(split, offset, limit), **more)
 
 
@@ -82,8 +83,8 @@ def preview(
         known = place.hashes()
         value = resolve(tokenizer, ("tokenizer", "model", "adapter"), place, known)
         more |= {"tokenizer": check_fetched(fetched(value), known).to_json(), "render": dict(render or {})}
-    page = _page(split, offset, limit)
-    return ask_viewing("preview", find(name, place), place, **page, **more, encoding=encoding, subset=subset)
+    more |= {"encoding": _known(encoding), "subset": subset}
+    return ask_viewing("preview", find(name, place), place, **_page(split, offset, limit), **more)
 
 
 def ask_viewing(verb: str, found: Dataset, place: Workspace, **more: Any) -> dict[str, Any]:
@@ -91,6 +92,14 @@ def ask_viewing(verb: str, found: Dataset, place: Workspace, **more: Any) -> dic
     require("pyarrow", "data")
     request = {"verb": verb, "path": str(found.path), "ref": found.ref, "cache": str(place.cache), **more}
     return _VIEWING.ask(request)
+
+
+def _known(encoding: str | None) -> str | None:
+    try:
+        return None if encoding is None else text_encoding(encoding)
+    except ValueError as error:
+        fix = "leave it out for UTF-8, the one of a byte-order mark, or GB18030"
+        raise AskError("ask.wrong-value", f"encoding: {error}", fix) from None
 
 
 def _page(split: str | None, offset: int, limit: int) -> dict[str, Any]:
