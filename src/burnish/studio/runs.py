@@ -116,11 +116,8 @@ def stop(name: str = "latest", *, workspace: Path | str | None = None) -> list[s
     recipe, number = place.number_of(name)
     if number not in place.numbers(recipe):
         place.find_runs(name)  # raises
-    if SubmittedRun(place, recipe, number).is_unfinished():
-        from burnish.studio.queueing.jobs import cancel_run  # SQLAlchemy is installed where runs are submitted
-
-        cancel_run(f"{recipe}/{number}", workspace=place.root)
-        return [f"{recipe}/{number}"]
+    if SubmittedRun(place, recipe, number).exists() and (asked := _stop_submitted(place, recipe, number)):
+        return [asked]
     if is_held(place.lock_of(recipe, number)):
         request_stop(place.stop_file(recipe, number))
         return [f"{recipe}/{number}"]
@@ -147,6 +144,25 @@ def stop(name: str = "latest", *, workspace: Path | str | None = None) -> list[s
         fix = f"in progress: {', '.join(others)}" if others else "none is; see `burnish runs list`"
         raise AskError("ask.nothing-to-do", f"run '{name}' is not in progress", fix)
     return requested
+
+
+def _stop_submitted(place: Workspace, recipe: str, number: int) -> str:
+    """Stop a run of the queue; its name, or nothing if no step of it waits or runs.
+
+    The file alone stops a step, wherever it runs; the database is for those that wait.
+    """
+    from burnish.studio.queueing.jobs import cancel_run  # SQLAlchemy is installed where runs are submitted
+
+    alive = any(run.is_alive() for run in place.steps_of(recipe, number).values() if run.folder.is_dir())
+    if not alive and not SubmittedRun(place, recipe, number).is_unfinished():
+        return ""
+    try:
+        cancel_run(f"{recipe}/{number}", workspace=place.root)
+    except BurnishError:
+        request_stop(place.stop_file(recipe, number))
+        if not alive:
+            raise
+    return f"{recipe}/{number}"
 
 
 def _driver(run: Run, place: Workspace) -> tuple[str, int] | None:

@@ -20,7 +20,7 @@ from burnish.core.registry.registry import Registry
 from burnish.core.runs.checkpoints import KeptCheckpoint
 from burnish.core.runs.run import Run, is_held, run_of_output
 from burnish.core.runs.submitted import is_in_progress
-from burnish.core.runs.workspace import Workspace
+from burnish.core.runs.workspace import QUEUE, Workspace
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,24 @@ def state_of(workspace: Workspace) -> frozenset[tuple[str, int, int, int]]:
 def _is_in_progress(run: Run, workspace: Workspace) -> bool:
     """Whether a worker or the process of its whole run holds a folder."""
     recipe, number, _ = run.name.split("/")
-    return is_in_progress(workspace, recipe, int(number)) or (run.folder / "run.lock").is_dir() or is_held(run.lock())
+    lock = workspace.lock_of(recipe, int(number))
+    return is_held(lock) or (run.folder / "run.lock").is_dir() or is_held(run.lock())
+
+
+def _has_steps_to_run(workspace: Workspace, recipe: str, number: int, search: Search) -> bool:
+    """Whether a run is in progress, or waits in the queue; a record of it that cannot be read is a doubt."""
+    try:
+        return is_in_progress(workspace, recipe, number)
+    except BurnishError as error:
+        search.doubts.append(error.what)
+        return True
 
 
 def _all_folders(workspace: Workspace) -> Iterator[Run]:
     for recipe in workspace.recipes():
         for number in workspace.numbers(recipe):
             for folder in sorted((workspace.runs / recipe / str(number)).iterdir()):
-                if folder.is_dir() and not folder.is_symlink():
+                if folder.is_dir() and not folder.is_symlink() and folder.name != QUEUE:
                     yield Run(folder)
 
 
@@ -111,7 +121,7 @@ def _newest(workspace: Workspace, search: Search) -> Iterator[str]:
             except BurnishError as error:
                 search.doubts.append(error.what)
                 continue
-            is_running = is_in_progress(workspace, recipe, number)
+            is_running = _has_steps_to_run(workspace, recipe, number, search)
             if is_running:
                 yield from _pinned(workspace, recipe, number)
             for step, run in steps.items():

@@ -80,11 +80,15 @@ class SubmittedRun:
         record = read_record(path)
         return record["state"], record["reason"]
 
+    def forget_end(self, step: str) -> None:
+        """Remove the record of how a step ended: it is queued again."""
+        shutil.rmtree(self._folder / step, ignore_errors=True)
+
     def reopen(self, steps: Collection[str]) -> None:
         """Forget that steps ended, and that the run was stopped: they are resumed."""
         self._workspace.stop_file(self._recipe, self._number).unlink(missing_ok=True)
         for step in steps:
-            shutil.rmtree(self._folder / step, ignore_errors=True)
+            self.forget_end(step)
 
     def is_unfinished(self) -> bool:
         """Whether a step waits or runs, and no stop was requested."""

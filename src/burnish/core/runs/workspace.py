@@ -35,6 +35,8 @@ from burnish.core.runs.records import broken, is_there, read_hashes, read_record
 from burnish.core.runs.run import Run, is_held
 
 MARK = "burnish.yaml"
+QUEUE = ".queue"
+"""The folder of a run's records of the queue; no step can have this name."""
 MOST_HASHES = 50_000
 """Entries of hashes.json; one has about 200 bytes."""
 MOST_LOCKS = 100
@@ -170,7 +172,7 @@ class Workspace:
 
     def queue_folder(self, recipe: str, number: int) -> Path:
         """Where a run that was submitted to the queue has its records (see `burnish.core.runs.submitted`)."""
-        return self.runs / recipe / str(number) / ".queue"
+        return self.runs / recipe / str(number) / QUEUE
 
     def is_stopped(self, recipe: str, number: int) -> bool:
         """Whether a stop of the whole run was requested."""

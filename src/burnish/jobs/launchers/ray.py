@@ -42,6 +42,8 @@ class _RayWorker:
     answered: float = 0.0
     status: int | None = None
     was_terminated: bool = False
+    is_told: bool = False
+    """Whether the cluster knows that it is to stop."""
     log_start: int = 0
 
 
@@ -98,15 +100,21 @@ class RayLauncher:
         """Tell the worker to save its state and exit. Ray kills it after ten minutes; it cannot be told to do so
         earlier."""
         process.was_terminated = True
-        try:
-            self._client.stop_job(process.id)
-        except Exception as error:
-            raise self._no_answer(error) from error
+        self._pass_on_stop(process)
 
     def wait(self, process: _RayWorker) -> None:
         """The worker is left to the cluster: its lock keeps others from its run folder."""
 
+    def _pass_on_stop(self, process: _RayWorker) -> None:
+        """Tell the cluster, unless it knows; one that does not answer is told again at the next look."""
+        with contextlib.suppress(Exception):  # those of `requests` and of the cluster
+            if not process.is_told:
+                self._client.stop_job(process.id)
+                process.is_told = True
+
     def _look(self, process: _RayWorker) -> None:
+        if process.was_terminated:
+            self._pass_on_stop(process)
         try:
             info = self._client.get_job_info(process.id)
         except Exception as error:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select
 
 from burnish.core.errors import AskError, BurnishError
+from burnish.core.printable import encodable
 from burnish.core.secrets import mask, masked_value
 from burnish.core.version import VERSION
 from burnish.jobs.database.database import Database
@@ -111,7 +112,7 @@ class Queue:
 
     def cancel(self, ids: Iterable[int], *, at_once: bool = False) -> list[Job]:
         """Cancel jobs: a queued one at once, with those that need it. The worker of a running one is requested to stop
-        it (with `at_once`, to kill it), and ends it when it has. One that has ended is left as it is.
+        it (with `at_once`, or the second time, to kill it), and ends it when it has. One that has ended stays as it is.
 
         Errors: AskError `ask.no-such-job`, and nothing is cancelled.
         """
@@ -123,9 +124,8 @@ class Queue:
                 if job.state == "queued":
                     change.to("cancelled", job, ended=time.time(), reason="cancelled by request")
                 elif job.state == "running" and job.requested != "kill":
-                    request: Requested = "kill" if at_once else "stop"
-                    if request != job.requested:
-                        change.set(number, requested=request)
+                    request: Requested = "kill" if at_once or job.requested else "stop"
+                    change.set(number, requested=request)
             cancel_hopeless(change)
             found = by_id(change.connection, wanted)
         return [found[number] for number in wanted]
@@ -214,7 +214,7 @@ class Queue:
         with changing(self.database) as change:
             job = leasing.held(change, lease, state)
             if job.state == "running":
-                values = {"error": masked_value(dict(told)) if told else None, "reason": mask(reason)}
+                values = {"error": masked_value(dict(told)) if told else None, "reason": _plain(reason)}
                 change.to(state, job, ended=time.time(), requested=None, **values)
                 cancel_hopeless(change)
             return by_id(change.connection, [lease.id])[lease.id]
@@ -228,7 +228,7 @@ class Queue:
         with changing(self.database) as change:
             job = leasing.held(change, lease, "queued")
             if job.state == "running":
-                leasing.give_back(change, job, mask(reason), after=after, counts=counts)
+                leasing.give_back(change, job, _plain(reason), after=after, counts=counts)
                 cancel_hopeless(change)
             return by_id(change.connection, [lease.id])[lease.id]
 
@@ -290,6 +290,11 @@ def _row(job: NewJob, position: float) -> dict[str, Any]:
         **_FRESH,
         "reason": job.reason,
     }
+
+
+def _plain(reason: str) -> str:
+    """A reason that any database takes: without secrets, NUL and halves of surrogate pairs."""
+    return encodable(mask(reason)).replace("\0", "\ufffd")
 
 
 def _known(found: Mapping[int, Job], number: int) -> Job:

@@ -18,6 +18,7 @@ from burnish.core.events import Note
 from burnish.core.inputs.reuse import with_own_base
 from burnish.core.plan import Plan, PlannedStep, replan_step
 from burnish.core.runs.gates import refuse_failed
+from burnish.core.runs.records import is_there
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.environment import worker_environment
@@ -154,11 +155,13 @@ class Execution:
                 if self._stops.requested:
                     raise self._interrupted(step.step.name)
                 is_locked = lock.is_locked or _acquire(lock)
-                if step.is_forced:
+                if step.is_forced and not step.is_in_progress:
+                    step = _as_it_is_now(step)
                     break
-                step = replan_step(step, self._workspace)
-                if is_locked and not step.is_in_progress:
-                    break
+                if not step.is_forced:
+                    step = replan_step(step, self._workspace)
+                    if is_locked and not step.is_in_progress:
+                        break
                 self._wait(step, lock)
             yield step
         finally:
@@ -274,6 +277,12 @@ class Execution:
             "inputs": {path: value.to_json(self._workspace.root) for path, value in step.inputs.items()},
             **({} if self._fence is None else {"fence": self._fence}),
         }
+
+
+def _as_it_is_now(step: PlannedStep) -> PlannedStep:
+    """A forced step that was to be resumed, and whose worker has finished it meanwhile, is reused."""
+    has_ended = step.action == "resume" and step.run is not None and is_there(step.run.folder / "artifact.json")
+    return replace(step, action="reuse") if has_ended else step
 
 
 def _acquire(lock: FileLock) -> bool:

@@ -25,7 +25,7 @@ class StopRequests:
 
     def __init__(self, file: Path):
         self._file = file
-        self._local = self._reported = 0
+        self._local = self._reported = self._passed_on = 0
         self._is_own = False
         self._before: dict[int, Any] = {}
         self._handles_signals = threading.current_thread() is threading.main_thread()
@@ -60,8 +60,8 @@ class StopRequests:
             self._is_own = True
 
     def request(self, *, at_once: bool = False) -> None:
-        """Request a stop from another thread; `at_once` kills the worker."""
-        self._local = max(self._local, 2 if at_once else 1)
+        """Pass a request on from another thread, which the file may have, too; `at_once` kills the worker."""
+        self._passed_on = max(self._passed_on, 2 if at_once else 1)
 
     @property
     def requested(self) -> bool:
@@ -75,7 +75,8 @@ class StopRequests:
             yield self._reported > 1
 
     def _count(self) -> int:
-        return self._local + (self._file.stat().st_size if self._file.exists() else 0)
+        in_file = self._file.stat().st_size if self._file.exists() else 0
+        return max(self._local + in_file, self._passed_on)
 
 
 def request_stop(file: Path) -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from burnish.core.errors import BurnishError
 from burnish.core.runs.submitted import is_in_progress
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.index.entry import PlannedEntry, RunEntry, StepEntry
@@ -49,7 +50,10 @@ class Group:
             return "damaged"
         states = self._states()
         is_done = all(state == "succeeded" for state in states)
-        in_progress = not is_done and is_in_progress(place, self.run.recipe, self.run.number)
+        try:
+            in_progress = not is_done and is_in_progress(place, self.run.recipe, self.run.number)
+        except BurnishError:  # a damaged record of the queue
+            return "damaged"
         actions = [planned.action for planned in self.run.steps]
         return state_of(list(zip(actions, states, strict=True)), in_progress=in_progress)
 

@@ -15,9 +15,10 @@ from burnish.jobs.launchers.protocol import Launcher
 from burnish.jobs.queue.job import ENDED, LOCAL, TRANSITIONS, Job, JobState, Slot
 from burnish.jobs.queue.queue import Queue
 from burnish.studio.executing.stopping import request_stop
+from burnish.studio.queueing.ends import record_end
 from burnish.studio.queueing.opening import opened
 from burnish.studio.queueing.submitting import new_jobs
-from burnish.studio.queueing.worker import QueueWorker, record_ends, stopped_by_signals
+from burnish.studio.queueing.worker import QueueWorker, stopped_by_signals
 
 _SERVERS = 4
 """Servers of models that a worker runs at a time."""
@@ -52,8 +53,14 @@ def cancel_jobs(ids: Sequence[int], *, workspace: Path | str | None = None, data
 def _cancel(place: Workspace, queue: Queue, ids: Sequence[int]) -> list[Job]:
     cancelled = queue.cancel(ids)
     for run in {one.run for one in cancelled}:
-        record_ends(place, queue, run)
+        _record_ends(place, queue, run)
     return cancelled
+
+
+def _record_ends(place: Workspace, queue: Queue, run: str) -> None:
+    """Also without a worker, the folder of a run knows how its jobs ended."""
+    for one in queue.jobs(run=run):
+        record_end(place, one)
 
 
 def cancel_run(run: str, *, workspace: Path | str | None = None, database: str | None = None) -> list[Job]:
@@ -75,12 +82,16 @@ def resume_run(run: str, *, workspace: Path | str | None = None, database: str |
     with opened(workspace, database) as (place, queue):
         recipe, number = _existing(place, run)
         submitted = SubmittedRun(place, recipe, number)
+        if submitted.exists() and not queue.jobs(run=submitted.name, limit=1):  # of a database that was lost
+            _requeue(place, queue, recipe, number)
         ended = [one.step for one in queue.jobs(run=submitted.name) if one.state in ("failed", "cancelled")]
         if not ended:
             fix = "see `burnish jobs list`" if submitted.exists() else f"burnish runs resume {submitted.name}"
             raise AskError("ask.nothing-to-do", f"run '{run}' has no failed or cancelled job", fix)
         submitted.reopen(ended)
-        return queue.resume(submitted.name)
+        resumed = queue.resume(submitted.name)
+        _record_ends(place, queue, submitted.name)  # a worker may have written what was so before
+        return resumed
 
 
 def _existing(place: Workspace, name: str) -> tuple[str, int]:

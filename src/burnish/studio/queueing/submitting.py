@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.catalog import needs_torch, stage
+from burnish.core.errors import BurnishError
 from burnish.core.plan import Plan, make_plan
 from burnish.core.runs.submitted import Options, SubmittedRun
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.launchers.choice import parsed
 from burnish.jobs.queue.job import LOCAL, Job, NewJob, Slot
+from burnish.jobs.queue.queue import Queue
 from burnish.studio.executing.execution import Execution
 from burnish.studio.executing.results import SilentWatcher
 from burnish.studio.executing.stopping import StopRequests, interruptible_planning
@@ -90,9 +92,21 @@ def queue_plan(plan: Plan, place: Workspace, options: Options | None = None, dat
             submitted.write(plan.recipe.as_dict(), recorded(plan, execution.jobs()), options)
             jobs = queue.add(new_jobs(place, name, number))
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+            jobs = _queued(queue, submitted.name)
+            if jobs is None:  # not known: a worker queues what is left
+                raise
+            if not jobs:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
     return Submission(f"{name}/{number}", tuple(jobs), (*plan.notes, *plan.warnings))
+
+
+def _queued(queue: Queue, run: str) -> list[Job] | None:
+    """The jobs of a run, which a worker may have queued before, or whose answer was lost; None if nobody knows."""
+    try:
+        return queue.jobs(run=run)
+    except BurnishError:
+        return None
 
 
 def new_jobs(place: Workspace, recipe: str, number: int) -> list[NewJob]:

@@ -17,28 +17,37 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Literal
 
-from burnish.core.errors import BurnishError, RunError
+from burnish.core.errors import AskError, BurnishError, RunError
 from burnish.core.events import Event
 from burnish.core.faults import as_burnish_error
 from burnish.core.plan import PlannedStep
-from burnish.core.runs.submitted import SubmittedRun
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.launchers.protocol import Launcher
 from burnish.jobs.queue.backoff import backoff
-from burnish.jobs.queue.job import ENDED, Job, Lease, Slot, Worker
+from burnish.jobs.queue.job import Job, Lease, Slot, Worker
 from burnish.jobs.queue.queue import Queue
 from burnish.studio.executing.execution import Execution
 from burnish.studio.executing.results import SilentWatcher
 from burnish.studio.executing.stopping import StopRequests
+from burnish.studio.queueing.ends import record_end
 from burnish.studio.queueing.plans import submitted_plan
 from burnish.studio.settings.environment import load_env_file
 
-RETRIED = ("run.killed", "machine.no-network", "machine.no-answer", "machine.no-cluster", "machine.no-memory")
+RETRIED = (
+    "run.killed",
+    "run.interrupted",
+    "machine.no-network",
+    "machine.no-answer",
+    "machine.no-cluster",
+    "machine.no-memory",
+)
 """Errors that may pass: the step starts again, from its last checkpoint."""
 _POLL_SECONDS = 0.2
 _BEATS = 6
 """In the time of a lease."""
 _BUSY_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
+"""How often the changes of the queue are looked at."""
 _GRACE_SECONDS = 60.0
 """What a step gets to save its state after its time limit."""
 _log = logging.getLogger("burnish.worker")
@@ -102,6 +111,8 @@ class QueueWorker:
         self._held: list[_Held] = []
         self._stops = 0
         self._unreachable_since: float | None = None
+        self._revision, self._looked = 0, -math.inf
+        """The newest change of the queue whose end is recorded in its folder, and when that was looked for."""
 
     def stop(self) -> None:
         """Save the state of running steps, give their jobs back, and end; a second call kills them."""
@@ -117,6 +128,7 @@ class QueueWorker:
                 self._pass_on_stop()
                 self._beat()
                 self._reap()
+                self._record_ends()
                 has_more = not self._stops and self._lease(worker)
                 if until_idle and not has_more and not self._held and self._is_idle():
                     return
@@ -124,6 +136,8 @@ class QueueWorker:
                     time.sleep(_POLL_SECONDS)
         finally:
             ended.set()
+            while self._record_ends(now=True):
+                pass
             with self._tolerating_database():
                 self._queue.leave(worker)
 
@@ -202,7 +216,7 @@ class QueueWorker:
                 held.beat = time.monotonic()
                 if requested is not None:
                     held.stop("cancelled", at_once=requested == "kill")
-        except RunError:  # another worker has the job
+        except (RunError, AskError):  # another worker has the job, or the database no longer knows it
             held.stop("lost", at_once=True)
 
     def _reap(self) -> None:
@@ -216,7 +230,7 @@ class QueueWorker:
                 with self._tolerating_database():
                     self._report(held)
                     self._held.remove(held)
-            except RunError as error:  # fenced
+            except (RunError, AskError) as error:  # fenced, or unknown to a database that was replaced
                 self._say(f"{held.name}: {error.what}")
                 self._held.remove(held)
 
@@ -228,10 +242,10 @@ class QueueWorker:
             self._finish(held, "succeeded")
         elif outcome.code == "run.interrupted" and held.why == "leaving":
             self._release(held, "its worker was stopped", counts=False)
-        elif outcome.code == "run.interrupted" and held.why != "time":
-            self._finish(held, "cancelled", outcome)
-        elif outcome.code == "run.interrupted":
+        elif outcome.code == "run.interrupted" and held.why == "time":
             self._finish(held, "failed", _out_of_time(job))
+        elif outcome.code == "run.interrupted" and (held.why or held.stops.requested):
+            self._finish(held, "cancelled", outcome)
         elif outcome.code == "run.busy":
             self._release(held, outcome.what, after=_BUSY_SECONDS, counts=False)
         elif outcome.code in RETRIED and job.may_retry:
@@ -245,12 +259,25 @@ class QueueWorker:
         what = "" if error is None else error.what
         failure = error.as_dict() if error is not None and state == "failed" else None
         self._queue.finish(held.lease, state, failure, what)
-        record_ends(self._workspace, self._queue, held.lease.job.run)
+        self._looked = -math.inf
         self._say(f"{held.name}: {state}" + (f": {what}" if state == "failed" else ""))
 
     def _release(self, held: _Held, why: str, *, after: float = 0.0, counts: bool = True) -> None:
         self._queue.release(held.lease, why, after=after, counts=counts)
         self._say(f"{held.name}: {why}; it starts again" + (f" in {after:.0f} s" if after else " with the next worker"))
+
+    def _record_ends(self, *, now: bool = False) -> bool:
+        """Record in the run folders what has changed in the queue, whoever changed it; whether there may be more."""
+        if not now and time.monotonic() - self._looked < _LOOK_SECONDS:
+            return False
+        with self._tolerating_database():
+            changed = self._queue.changes(self._revision)
+            for job in changed:
+                record_end(self._workspace, job, self._say)
+            self._revision = changed[-1].revision if changed else self._revision
+            self._looked = -math.inf if changed else time.monotonic()
+            return bool(changed)
+        return False
 
     def _pass_on_stop(self) -> None:
         """Pass on that this worker is to end."""
@@ -274,15 +301,6 @@ class QueueWorker:
             if self._unreachable_since is not None:
                 self._say("the database answers again")
                 self._unreachable_since = None
-
-
-def record_ends(workspace: Workspace, queue: Queue, run: str) -> None:
-    """Record in a run's folder how its jobs ended, for those that it lacks."""
-    recipe, _, number = run.rpartition("/")
-    submitted = SubmittedRun(workspace, recipe, int(number))
-    for job in queue.jobs(run=run):
-        if job.state in ENDED and submitted.end_of(job.step) is None:
-            submitted.record_end(job.step, job.state, job.reason)
 
 
 def _out_of_time(job: Job) -> RunError:

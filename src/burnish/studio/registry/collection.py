@@ -12,7 +12,7 @@ from burnish.core.errors import BurnishError, RunError
 from burnish.core.registry.garbage import Garbage, Search, find_garbage, state_of
 from burnish.core.registry.registry import Registry
 from burnish.core.runs.run import Run, is_held
-from burnish.core.runs.workspace import Workspace
+from burnish.core.runs.workspace import QUEUE, Workspace
 from burnish.studio.registry.versions import Notes
 
 _SEARCHES = 3
@@ -102,6 +102,6 @@ def _remove_run(place: Workspace, recipe: str, number: int) -> None:
         return
     folder = place.runs / recipe / str(number)
     with contextlib.suppress(BurnishError):
-        has_steps = any(path.is_dir() for path in folder.iterdir())
+        has_steps = any(path.is_dir() and path.name != QUEUE for path in folder.iterdir())
         if not has_steps and not any(run.folder.is_dir() for run in place.steps_of(recipe, number).values()):
             shutil.rmtree(folder)
