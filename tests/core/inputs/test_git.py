@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -56,9 +58,9 @@ def commit_of(ref, workspace, notes=None):
     return resolve(ref, FOLDER, workspace, {}, (notes if notes is not None else []).append).revision
 
 
-def refused(ref, workspace) -> BurnishError:
+def refused(ref, workspace, *hosts) -> BurnishError:
     with pytest.raises(BurnishError) as caught:
-        resolve(ref, FOLDER, workspace, {})
+        resolve(ref, FOLDER, workspace, {}, allowed_hosts=hosts)
     return caught.value
 
 
@@ -213,8 +215,66 @@ def test_the_environment_of_another_repository_is_ignored(repository, workspace,
 
 
 def test_an_unreachable_host_is_reported(workspace):
-    error = refused("git:http://127.0.0.1:9/owner/name", workspace)
+    error = refused("git:http://127.0.0.1:9/owner/name", workspace, "127.0.0.1")
     assert (type(error), error.code) == (MachineError, "machine.no-network")
+
+
+@pytest.fixture
+def web_server():
+    """A server of this machine that sends all to another path, and the paths that it was asked for."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(301)
+            self.send_header("Location", f"/moved{self.path}")
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port, asked
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("address", "code"),
+    [
+        ("http://127.0.0.1:{}/x", "ask.private-address"),
+        (f"http://127.0.0.1:{{}}/x@{'a' * 40}", "ask.private-address"),
+        ("http://localhost:{}/x", "ask.private-address"),
+        ("http://2130706433:{}/x", "ask.private-address"),
+        ("http://0x7f.1:{}/x", "ask.private-address"),
+        ("http://[::ffff:127.0.0.1]:{}/x", "ask.private-address"),
+        ("git://127.0.0.1:{}/x", "ask.private-address"),
+        ("ssh://git@127.0.0.1:{}/x", "ask.private-address"),
+        ("git@127.0.0.1:{}/x", "ask.private-address"),
+        ("https::http://127.0.0.1:{}/x", "ask.bad-reference"),
+        ("http://127.0.0.1:{}?@example.com/x", "ask.bad-reference"),
+        ("http://127.0.0.1:{}\\@example.com/x", "ask.bad-reference"),
+        ("git://127.0.0.1%3A{}%2F@example.com/x", "ask.bad-reference"),
+        ("http://\uff11\uff12\uff17.0.0.1:{}/x", "ask.bad-reference"),
+    ],
+)
+def test_a_private_address_is_not_asked(workspace, web_server, address, code):
+    port, asked = web_server
+    error = refused(f"git:{address.format(port)}", workspace)
+    assert error.code in (code, "ask.wrong-value")  # which a login in an address is
+    assert (error.code == "ask.private-address") == ("allow_hosts: [" in error.fix)
+    assert asked == []
+
+
+def test_an_allowed_host_is_asked_and_its_redirect_is_not_followed(workspace, web_server):
+    port, asked = web_server
+    error = refused(f"git:http://LocalHost:{port}/x", workspace, "localhost")
+    assert "redirects" in error.what
+    assert "the address that it leads to" in error.fix
+    assert asked == ["/x/info/refs?service=git-upload-pack"]
 
 
 def test_a_missing_git_command_is_reported(workspace, monkeypatch, repository):

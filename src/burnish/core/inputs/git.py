@@ -4,22 +4,24 @@
     git:URL         git:URL@revision        https, ssh, git and file URLs, and user@host:path
 
 A revision is a branch, a tag or a commit; the default is HEAD. Only commits are read, never the working tree.
-Credentials come from Git's usual sources: its credential helper, GIT_ASKPASS, ~/.netrc, an SSH agent.
+Credentials come from Git's usual sources: its credential helper, GIT_ASKPASS, ~/.netrc, an SSH agent. Private addresses
+are refused as those of URLs are (`core/inputs/urls.py`), and redirects are not followed: they could lead to one.
 """
 
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.core.errors import AskError, BurnishError, MachineError
+from burnish.core.inputs.urls import refuse_private_host
 from burnish.core.naming import nearest
 from burnish.core.paths import expanded, is_windows_path
 
-_SAFE = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
+_SAFE = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-c", "http.followRedirects=false")
 """A repository's configuration may name programs; none of them may run when it is read."""
 _REPOSITORY_VARIABLES = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -27,9 +29,13 @@ _REPOSITORY_VARIABLES = (
 )  # fmt: skip
 _URL = re.compile(r"(?P<host>(?!file:)[a-z][a-z0-9+.-]*://[^/]*/|(?:[\w-][\w.-]*@)?[\w-][\w.-]*:(?!//))(?P<path>.*)")
 _FILE_URL = "file://"
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
+_SERVER = re.compile(r"(?:[A-Za-z0-9._+~-]*@)?(?:\[(?P<ip>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?=[:/])(?!::)")
+"""A host, with its user, in letters that Git and the libraries below it read alike: no escapes, no backslashes."""
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REVISION = re.compile(r"(?!-)[^\s~^:?*\[\\\x00-\x20\x7f]+")
 _NO_NETWORK = re.compile(r"(?i)could not resolve|failed to connect|connection (?:refused|timed out|reset)|unreachable")
+_REDIRECTED = re.compile(r"returned error: 30\d")
 _SECONDS = 60
 _SHOWN = 5
 
@@ -44,16 +50,19 @@ class Pin:
     note: str
 
 
-def pin(name: str, root: Path) -> Pin:
-    """Resolve the part after `git:`; paths are relative to `root`.
+def pin(name: str, root: Path, allowed: Collection[str] = ()) -> Pin:
+    """Resolve the part after `git:`; paths are relative to `root`, `allowed` are hosts that may be private.
 
-    Errors: AskError `ask.bad-reference` if there is no such commit; MachineError `machine.no-network`.
+    Errors: AskError `ask.bad-reference` if there is no such commit, `ask.private-address`; MachineError
+    `machine.no-network`.
     """
     address, revision = split_name(name, lambda path: (root / expanded(path)).exists())
     if revision and not _REVISION.fullmatch(revision):
         raise _bad(name, f"'{revision}' is not a valid revision", "write a branch, a tag or a commit after the @")
     if not is_address(address):
         return _pin_folder(name, root / expanded(address), revision)
+    if not address.startswith(_FILE_URL):
+        _refuse_private(name, address, allowed)
     if _COMMIT.fullmatch(revision):
         return Pin(revision, None, "")
     return _pin_address(name, address, revision)
@@ -139,6 +148,9 @@ def _refused(name: str, done: "subprocess.CompletedProcess[bytes]") -> BurnishEr
         return MachineError(
             "machine.no-network", what, "check the network and the host, or use a local clone: git:PATH"
         )
+    if _REDIRECTED.search(message):
+        fix = "write the address that it leads to, which may be the same with .git at its end"
+        return _bad(name, f"its server redirects, which is not followed: {message}", fix)
     return _bad(name, f"git: {message}", "check the address, the revision and your access")
 
 
@@ -201,6 +213,18 @@ def _changes(at: list[str], name: str) -> list[str]:
     without += [word for key in filters for word in ("-c", f"{key.rpartition('.')[0]}.required=false")]
     listed = call([*without, *at, "status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=all"], name)
     return [entry[3:] for entry in listed.split("\0") if entry]
+
+
+def _refuse_private(name: str, address: str, allowed: Collection[str]) -> None:
+    scheme = _SCHEME.match(address)
+    found = _SERVER.match(address, scheme.end() if scheme else 0)
+    if found is None:
+        raise _bad(name, "no host can be read in its address", "write https://host/path, or user@host:path")
+    try:
+        refuse_private_host(found["ip"] or found["name"], allowed)
+    except AskError as error:
+        fix = f"{error.fix}, where the stage has that setting; or clone it, and write git:PATH"
+        raise AskError(error.code, f"git:{name}: {error.what}", fix) from None
 
 
 def _pin_address(name: str, address: str, revision: str) -> Pin:

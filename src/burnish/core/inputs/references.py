@@ -47,8 +47,8 @@ def resolve(
     """Resolve a reference. Hub names, Git sources and URLs are pinned to a `revision`, not downloaded: their kind is
     hub-model, hub-dataset or git, or remote, of which the stage itself reads what it needs.
 
-    `report` receives a sentence on how an ambiguous reference was resolved. URLs may lead to private addresses of
-    `allowed_hosts` only.
+    `report` receives a sentence on how an ambiguous reference was resolved. URLs, and those of Git sources, may lead to
+    private addresses of `allowed_hosts` only.
     """
     refuse_secret(ref, "the reference", is_reference=True)
     ref = f"file:{ref}" if is_windows_path(ref) else ref
@@ -64,7 +64,7 @@ def resolve(
         case "builtin":
             return _built_in(ref, rest, known)
         case "git":
-            pin = git.pin(rest, workspace.root)
+            pin = git.pin(rest, workspace.root, allowed_hosts)
             if pin.note:
                 report(f"{ref} {pin.note}")
             return Input(ref, "git", pin.path or Path(), of_value(["git", pin.commit]), revision=pin.commit)

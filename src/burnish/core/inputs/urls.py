@@ -191,11 +191,17 @@ def _handler(is_https: bool, allowed: frozenset[str]) -> Any:
             if req.host.lower() == target.netloc.lower():
                 return do_open(self, Direct, req, **arguments)
             host = (target.hostname or "").lower()
-            if host not in allowed:  # by a proxy, which looks the name up itself
-                _refuse_private(host, _known_addresses(host))
+            refuse_private_host(host, allowed)  # by a proxy, which looks the name up itself
             return do_open(self, http_class, req, **arguments)
 
     return Handler()
+
+
+def refuse_private_host(host: str, allowed: Collection[str]) -> None:
+    """AskError `ask.private-address` for a host that has one, as far as this machine knows, and is not `allowed`."""
+    host = host.lower()
+    if host not in {name.lower() for name in allowed}:
+        _refuse_private(host, _known_addresses(host))
 
 
 def _known_addresses(host: str) -> set[str]:

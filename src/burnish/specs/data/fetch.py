@@ -64,8 +64,8 @@ class FetchSpec(Spec):
     max_bad_share: float = Field(default=0.05, ge=0.0, le=1.0)
     """The step fails if a larger share of rows is bad; otherwise bad rows are written to the quarantine file."""
     allow_hosts: Annotated[list[Annotated[str, AfterValidator(_is_a_host)]], RUNTIME] = []
-    """Hosts that may have a private address, such as localhost. By default URLs and what they redirect to must have
-    public ones."""
+    """Hosts that may have a private address, such as localhost. By default URLs, what they redirect to and addresses
+    of Git must have public ones."""
     timeout: Annotated[float, RUNTIME] = Field(default=60.0, gt=0, le=3600)
     """Seconds without a byte until a connection is given up."""
     retries: Annotated[int, RUNTIME] = Field(default=5, ge=0, le=100)
