@@ -5,8 +5,12 @@ import os
 import time
 
 import pytest
+from starlette.requests import Request
 
 import burnish
+from burnish.server.app import make_app
+from burnish.server.routes.generate import playground_of
+from burnish.server.settings import Settings
 
 HELLO = [{"role": "user", "content": "Hello"}]
 POCKET, ADAPTER = "builtin:pocket", "sft.sft@1"
@@ -43,6 +47,12 @@ def by_model(events):
         texts[event["model"]] += event["text"] if event["event"] == "token" else ""
         ends[event["model"]] = event
     return texts, ends
+
+
+def test_a_server_has_one_playground_from_the_start(tmp_path):
+    app = make_app(Settings(tmp_path))
+    asked = Request({"type": "http", "app": app})
+    assert playground_of(asked) is app.state.playground
 
 
 def test_a_model_and_its_adapter_answer_side_by_side_and_a_warm_answer_is_quick(studio):

@@ -9,7 +9,6 @@ import contextlib
 import json
 import logging
 import os
-import socket
 import sys
 from pathlib import Path
 
@@ -76,7 +75,6 @@ def _serve(asked: argparse.Namespace) -> None:
                 "ask.missing-key", what, "make one: burnish tokens add NAME --scope run; or leave --host out"
             )
         kept.enter_context(announced(settings.address, workspace=place.root))
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier server may not be over
         server = _Server(_config(app, settings), settings, app.state.streams)
         asyncio.run(server.serve(sockets=[bound]))
 

@@ -21,6 +21,7 @@ from burnish.server.security.guard import Guard, answer_of
 from burnish.server.settings import Settings
 from burnish.server.static import page_routes
 from burnish.server.streams import Streams
+from burnish.studio.playground.asking import Playground
 
 API = "/api/v1"
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -43,6 +44,7 @@ def make_app(settings: Settings) -> FastAPI:
     )
     app.state.settings, app.state.access = settings, Access(settings)
     app.state.streams, app.state.metrics = Streams(), Metrics()
+    app.state.playground = Playground(settings.workspace)
     app.state.audit = Audit(settings.state / "audit.jsonl")
     app.state.metrics.watch("burnish_streams", "Streams of events that are open.", lambda: app.state.streams.open)
     help_of = "Lines that could not be written to audit.jsonl, such as on a full disk."

@@ -122,12 +122,9 @@ class Recorded(BaseModel):
     rows: int
 
 
-def playground_of(request: Request, place: Place) -> Playground:
+def playground_of(request: Request) -> Playground:
     """That of the server: its processes end with it."""
-    state = request.app.state
-    if not hasattr(state, "playground"):
-        state.playground = Playground(place)
-    return state.playground
+    return request.app.state.playground
 
 
 def _checked(asked: GenerationRequest, playground: Annotated[Playground, Depends(playground_of)]) -> Playground:
