@@ -106,6 +106,33 @@ def test_other_paths_of_settings_stay_in_the_workspace_too(studio, stage, values
     assert found["code"] == "ask.not-allowed"
 
 
+LAN = "steps:\n  rows: {stage: fetch, source: 'http://127.0.0.1:9/x.jsonl', allow_hosts: [127.0.0.1]}\nname: lan\n"
+
+
+def test_a_client_may_not_allow_private_hosts(studio):
+    of_stage = {"stage": "fetch", "values": {"source": "http://127.0.0.1:9/x", "allow_hosts": ["127.0.0.1"]}}
+    (studio.folder / "data" / "uploads").mkdir(parents=True, exist_ok=True)
+    (studio.folder / "data" / "uploads" / "lan.yaml").write_text(LAN)
+    for asked in (of_stage, {"yaml": LAN}, {"recipe": "data/uploads/lan.yaml"}):
+        assert post(studio, "/plans", 403, **asked)["code"] == "ask.not-allowed"
+        problem = post(studio, "/drafts", **asked)["problem"]
+        assert "rows.allow_hosts" in problem["detail"] or "fetch.allow_hosts" in problem["detail"]
+        assert "recipe of the workspace" in problem["fix"]
+        assert post(studio, "/runs", 403, **asked)["code"] == "ask.not-allowed"
+
+
+def test_a_recipe_of_the_workspace_may_allow_private_hosts_for_its_source_alone(studio):
+    (studio.folder / "lan.yaml").write_text(LAN)
+    try:
+        for asked in ({"recipe": "lan"}, {"recipe": "lan.yaml"}, {"yaml": LAN}):
+            assert post(studio, "/plans", 424, **asked)["code"] == "machine.no-network"  # it was asked
+        other = ["rows.source=http://127.0.0.1:9/other"], ["rows.allow_hosts=[127.0.0.1, localhost]"]
+        for settings in other:
+            assert post(studio, "/plans", 403, recipe="lan", settings=settings)["code"] == "ask.not-allowed"
+    finally:
+        (studio.folder / "lan.yaml").unlink()
+
+
 def test_a_wrong_setting_is_named(studio):
     found = post(studio, "/plans", 422, recipe="demo", settings=["tune.learning_rte=1"])
     assert found["code"] == "ask.unknown-key"

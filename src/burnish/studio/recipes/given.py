@@ -4,6 +4,7 @@ What it refers to on this machine must lie in the workspace, or in a folder that
 may be another person on another machine.
 """
 
+import contextlib
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +12,14 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
 
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, BurnishError
 from burnish.core.inputs import git
-from burnish.core.paths import expanded, is_windows_path, of_reference
-from burnish.core.recipes.recipe import Recipe, load_recipe, recipe_of, with_settings
+from burnish.core.paths import expanded, is_windows_path, of_reference, resolved
+from burnish.core.recipes.recipe import Recipe, Step, load_recipe, recipe_of, with_settings
 from burnish.core.recipes.yaml import at, parse_yaml
 from burnish.core.runs.workspace import Workspace
 from burnish.specs.base import LocalPath, fields_with
-from burnish.studio.planning import stage_recipe
+from burnish.studio.planning import shipped_recipes, stage_recipe
 from burnish.studio.recipes.shelf import recipe_file
 
 
@@ -37,7 +38,18 @@ class Given:
         place = Workspace.find(workspace)
         made = self._recipe(place)
         refuse_outside(made, (place.root, *allowed), place)
+        self._refuse_hosts(made, place)
         return made
+
+    def _refuse_hosts(self, made: Recipe, place: Workspace) -> None:
+        """AskError `ask.not-allowed` for a step that may reach private addresses, unless it is the step of a file."""
+        asking = [step for step in made.steps if step.spec.__dict__.get("allow_hosts")]
+        kept = _steps_of_file(self.name or made.name, place) if asking and self.stage is None else {}
+        for step in asking:
+            if step.name not in kept or _reached(kept[step.name]) != _reached(step):
+                where = at(step.place(("allow_hosts",)), f"'{step.name}.allow_hosts'")
+                fix = "set it, with its source, in a recipe of the workspace and run that; or run it from the terminal"
+                raise AskError("ask.not-allowed", f"{where} is not taken from a client of the server", fix)
 
     def _recipe(self, place: Workspace) -> Recipe:
         if self.stage is not None:
@@ -56,6 +68,21 @@ class Given:
             what = "the recipe must be a mapping with `name` and `steps`"
             raise AskError("ask.recipe-unreadable", what, "GET /api/v1/recipes/demo shows an example")
         return recipe_of(*with_settings(cast(dict[str, Any], values), self.settings, [document]))
+
+
+def _steps_of_file(name: str, place: Workspace) -> dict[str, Step]:
+    """The steps of a recipe that ships with burnish or stands where a workspace has its own, not among the uploads."""
+    with contextlib.suppress(BurnishError):
+        file = recipe_file(name, workspace=place.root)
+        folders = [resolved(place.root), resolved(place.root / "recipes")]
+        if file in shipped_recipes().values() or resolved(file).parent in folders:
+            return {step.name: step for step in load_recipe([file]).steps}
+    return {}
+
+
+def _reached(step: Step) -> tuple[list[str], dict[str, Any]]:
+    """The private hosts that a step may reach, and what it reads there."""
+    return sorted(step.spec.__dict__["allow_hosts"]), step.references()
 
 
 def refuse_outside(recipe: Recipe, roots: Collection[Path], place: Workspace) -> None:
