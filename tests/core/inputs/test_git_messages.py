@@ -215,7 +215,9 @@ def test_git_runs_in_english_without_prompts_and_without_the_callers_repository(
     }
     assert {key: seen.get(key) for key in expected} == expected
     assert not seen.keys() & set(elsewhere)
-    assert "transport 'ext' not allowed" in said(git.pin, f"ext::sh -c touch% {tmp_path}/owned", root)
+    program = f"ext::sh -c touch% {tmp_path}/owned"
+    assert "no host can be read in its address" in said(git.pin, program, root)
+    assert "transport 'ext' not allowed" in said(git.call, ["ls-remote", "--", program], program)
     assert not (tmp_path / "owned").exists()
 
 
@@ -233,7 +235,7 @@ def test_a_host_that_asks_for_a_password_is_refused_without_a_prompt(root):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Private)
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
-        found = said(git.pin, f"http://127.0.0.1:{server.server_port}/x", root)
+        found = said(git.pin, f"http://127.0.0.1:{server.server_port}/x", root, ["127.0.0.1"])
     finally:
         server.shutdown()
         server.server_close()
@@ -246,7 +248,7 @@ def test_a_host_that_does_not_answer_counts_as_unreachable(root, monkeypatch):
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         name = f"git://127.0.0.1:{silent.getsockname()[1]}/x"
-        assert said(git.pin, name, root) == (
+        assert said(git.pin, name, root, ["127.0.0.1"]) == (
             f"machine.no-network | git:{name} cannot be reached: connection timed out | "
             "check the network and the host, or use a local clone: git:PATH"
         )
