@@ -127,9 +127,9 @@ def test_git_asks_its_own_helper_and_no_file_of_a_run_holds_what_it_says(guarded
     helper.chmod(0o700)
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(burnish.BurnishError) as caught:
-        burnish.run_stage("prepare", source=f"git:{guarded}", workspace=workspace.root)
+        burnish.run_stage("fetch", source=f"git:{guarded}", allow_hosts=["127.0.0.1"], workspace=workspace.root)
     assert "your access" in caught.value.fix
     monkeypatch.setenv("GIT_ASKPASS", str(helper))
-    result = burnish.run_stage("prepare", source=f"git:{guarded}", workspace=workspace.root)
+    result = burnish.run_stage("fetch", source=f"git:{guarded}", allow_hosts=["127.0.0.1"], workspace=workspace.root)
     assert result.metrics["rows"] == 1
     nowhere(workspace, words_of(caught.value))
