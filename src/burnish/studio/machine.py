@@ -23,6 +23,7 @@ from burnish.core.version import VERSION
 from burnish.jobs.environment import worker_environment
 from burnish.studio.findings import Finding, check_runs, check_workspace
 from burnish.studio.settings.environment import source_of
+from burnish.studio.settings.variables import variables
 
 _PACKAGES = (
     "torch",
@@ -175,7 +176,10 @@ def _shown(name: str) -> str | bool | None:
     value = os.environ.get(name)
     if value and "TOKEN" in name:
         return True
-    return None if value is None else mask(value)
+    if value is None:
+        return None
+    known = variables().get(name)
+    return mask(value) if known is None else known.shown(value)
 
 
 def _memory_bytes() -> int | None:

@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from burnish.core.errors import AskError, BurnishError
+from burnish.studio.machine import env
 from burnish.studio.settings import environment
 from burnish.studio.settings.changes import change_settings, settings
 from burnish.studio.settings.environment import NOTE, load_env_file, source_of
@@ -122,6 +123,40 @@ def test_a_value_that_cannot_be_used_is_reported_and_not_taken(workspace):
     found = settings(workspace=workspace.root)
     assert of(found, "OMP_NUM_THREADS")["problem"]
     assert CANARY not in json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, f"bob:{CANARY}@proxy:8080") for name in ("HTTPS_PROXY", "PIP_INDEX_URL", "RAY_ADDRESS")),
+        ("HTTPS_PROXY", f"bob:{CANARY}/x://y@proxy:8080"),
+        ("HTTPS_PROXY", f"http://bob:{CANARY}@proxy:8080"),
+        ("MLFLOW_TRACKING_URI", f"bob:{CANARY}/x@mlflow.example"),
+        ("OMP_NUM_THREADS", f"http://bob:{CANARY}@host"),
+    ],
+)
+@pytest.mark.parametrize("of_file", [True, False])
+def test_no_password_of_an_address_is_shown(workspace, caplog, capfd, name, value, of_file):
+    value = value.replace("sk-", "")  # a password that looks like any word
+    if of_file:
+        (workspace.root / ".env").write_text(f"{name}={value}\n")
+    else:
+        os.environ[name] = value
+    faults = load_env_file(workspace.root)
+    said = [json.dumps(settings(workspace=workspace.root)), *faults, json.dumps(env(devices=False))]
+    try:
+        said.append(json.dumps(change_settings({name: value}, workspace=workspace.root)))
+    except AskError as error:
+        said.append(f"{error.what} {error.fix}")
+    said += [caplog.text, *capfd.readouterr()]
+    assert [text for text in said if "canary" in text] == []
+
+
+def test_a_value_that_can_be_used_is_shown(workspace):
+    os.environ |= {"HTTPS_PROXY": "http://proxy:8080", "RAY_ADDRESS": "head:6379", "PIP_INDEX_URL": "https://m/@a/x"}
+    found = settings(workspace=workspace.root)
+    shown = [of(found, name)["value"] for name in ("HTTPS_PROXY", "RAY_ADDRESS", "PIP_INDEX_URL")]
+    assert shown == ["http://proxy:8080", "head:6379", "https://m/@a/x"]
 
 
 HOSTILE = [

@@ -12,7 +12,6 @@ from burnish.core.errors import AskError
 from burnish.core.files import write_atomically
 from burnish.core.runs.locks import held
 from burnish.core.runs.workspace import Workspace
-from burnish.core.secrets import mask
 from burnish.studio.settings.environment import FILE, environment_without_file, is_taken, load_env_file
 from burnish.studio.settings.variables import Variable, variable, variables
 
@@ -79,7 +78,7 @@ def _shown(one: Variable, given: Mapping[str, str], stated: Mapping[str, str | N
         "choices": list(one.choices),
         "is_set": bool(value),
         "source": source,
-        "value": None if one.kind == "secret" or value is None or source is None else mask(value),
+        "value": None if value is None or source is None else one.shown(value),
         "in_file": one.name in stated,
         "for_workers": one.for_workers,
         "problem": _problem(one, value) if source is not None and value != "" else "",

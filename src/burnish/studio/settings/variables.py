@@ -11,6 +11,7 @@ from typing import Literal
 
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
+from burnish.core.secrets import MASK, mask
 
 Kind = Literal["secret", "path", "flag", "number", "text"]
 Group = Literal["keys", "hub", "network", "machine", "trackers", "burnish", "containers"]
@@ -19,6 +20,10 @@ _LONGEST = 8_192
 """Characters of a value."""
 _OWN_KEY = re.compile(r"[A-Z][A-Z0-9_]{0,99}_(?:API_KEY|ACCESS_KEY|KEY|TOKEN|SECRET|PASSWORD)")
 """A name that a user may choose for a key, for `api_key_env` of an endpoint: it holds a secret, and steers nothing."""
+_ADDRESSES = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS")
+"""Addresses that may have no scheme."""
+_LOGIN = re.compile(r"(?![a-z][a-z0-9+.-]*://).*@", re.DOTALL)
+"""`user:password@` of an address without a scheme, which `mask` does not take for one."""
 _ADDRESS = r"[a-z][a-z0-9+.-]*://\S+"
 
 
@@ -39,10 +44,21 @@ class Variable:
     for_workers: bool = True
 
     def check(self, value: str) -> None:
-        """AskError `ask.wrong-value` for what it cannot hold; the error of a secret does not say it."""
+        """AskError `ask.wrong-value` for what it cannot hold; the error of a secret or an address does not say it."""
         if problem := self._problem(value):
-            shown = "" if self.kind == "secret" else f"={value[:100]!r}"
+            shown = "" if self.kind == "secret" or self._is_address else f"={mask(value)[:100]!r}"
             raise AskError("ask.wrong-value", f"{self.name}{shown} {problem[0]}", problem[1])
+
+    def shown(self, value: str) -> str | None:
+        """A value as others may read it; None for a secret, and for what the variable cannot hold."""
+        if self.kind == "secret" or (value and self._problem(value)):
+            return None
+        login = _LOGIN.match(value) if self._is_address else None
+        return mask(f"{MASK}@{value[login.end() :]}" if login else value)
+
+    @property
+    def _is_address(self) -> bool:
+        return self.pattern == _ADDRESS or self.name in _ADDRESSES
 
     def _problem(self, value: str) -> tuple[str, str] | None:
         """What is wrong, and the fix."""
