@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
+import threading
 import time
 
+import httpx
 import pytest
 from starlette.requests import Request
 
@@ -11,6 +14,7 @@ import burnish
 from burnish.server.app import make_app
 from burnish.server.routes.generate import playground_of
 from burnish.server.settings import Settings
+from studio_server import serving
 
 HELLO = [{"role": "user", "content": "Hello"}]
 POCKET, ADAPTER = "builtin:pocket", "sft.sft@1"
@@ -98,6 +102,50 @@ def test_a_connection_that_is_closed_ends_the_answer(studio, until):
     ban = {"max_tokens": 1000, "temperature": 2.0}
     asked(studio, stop_after=1, models=[POCKET], prompt="a", params=ban)
     until(lambda: all(one["answering"] == 0 for one in studio.page.get("/api/v1/generate/models").json()), seconds=10)
+
+
+def test_a_client_of_the_short_form_that_leaves_ends_its_answer(studio, until):
+    asked(studio, models=[POCKET], messages=HELLO)
+    [process] = studio.page.get("/api/v1/generate/models").json()
+
+    def leave():
+        with pytest.raises(httpx.ReadTimeout):
+            studio.page.post("/generate", json={"model": POCKET, "messages": HELLO}, timeout=2)
+
+    def answering():
+        return [one["answering"] for one in studio.page.get("/api/v1/generate/models").json()]
+
+    os.kill(process["process"], signal.SIGSTOP)  # its answer does not come
+    try:
+        leaving = threading.Thread(target=leave)
+        leaving.start()
+        until(lambda: answering() == [1])
+        leaving.join(20)
+        until(lambda: answering() == [0], seconds=10)
+    finally:
+        os.kill(process["process"], signal.SIGCONT)
+
+
+def test_a_server_that_stops_ends_its_answers_and_its_models(tmp_path, until):
+    with serving(tmp_path) as studio:
+        question = {"prompt": "a", "params": {"max_tokens": 1000, "temperature": 2.0}}
+        short = []
+
+        def ask():
+            short.append(studio.page.post("/generate", json={"model": POCKET, **question}))
+
+        def answering():
+            return [one["answering"] for one in studio.page.get("/api/v1/generate/models").json()]
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        with studio.page.stream("POST", "/api/v1/generate", json={"models": [POCKET], **question}) as answer:
+            until(lambda: answering() == [2])
+            studio.process.terminate()
+            assert studio.process.wait(4) is not None
+            assert "event: done" not in list(answer.iter_lines())
+        asking.join(20)
+        assert short[0].json()["code"] in ("run.interrupted", "run.engine-failed")
 
 
 def test_a_process_that_is_killed_is_started_again(studio):

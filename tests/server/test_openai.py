@@ -10,6 +10,7 @@ import pytest
 from openai.types.fine_tuning import FineTuningJobEvent
 
 from burnish.studio.serving.logins import add_token
+from studio_server import serving
 
 CHAT = [
     {"messages": [{"role": "user", "content": f"question {n}"}, {"role": "assistant", "content": f"answer {n}"}]}
@@ -63,6 +64,20 @@ def streamed(client, job):
     kind = openai.Stream[FineTuningJobEvent]
     options = {"params": {"stream": True}}
     return list(client.get(path, cast_to=FineTuningJobEvent, stream=True, stream_cls=kind, options=options))
+
+
+def test_a_server_that_stops_ends_the_stream_of_a_job(tmp_path):
+    with serving(tmp_path) as studio:
+        file = studio.page.post("/v1/files", data={"purpose": "fine-tune"}, files={"file": ("a.jsonl", lines(CHAT))})
+        asked = {"model": "builtin:pocket", "training_file": file.json()["id"]}
+        job = studio.page.post("/v1/fine_tuning/jobs", json=asked).json()["id"]  # it waits: there is no worker
+        path = f"/v1/fine_tuning/jobs/{job}/events"
+        with studio.page.stream("GET", path, params={"stream": True}) as answer:
+            said = answer.iter_lines()
+            assert "Created fine-tuning job" in next(said)
+            studio.process.terminate()
+            assert studio.process.wait(4) is not None
+            assert "data: [DONE]" not in list(said)
 
 
 def test_files_are_sent_listed_read_and_deleted(client):

@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from burnish.server.app import make_app
 from burnish.server.problems import refuse_connection
 from burnish.server.settings import PAGE, Settings
 from burnish.server.streams import Streams
+from burnish.studio.playground.asking import Playground
 from burnish.studio.queueing.opening import kept_open
 from burnish.studio.serving.logins import announced
 from burnish.studio.settings.environment import load_env_file
@@ -75,7 +77,7 @@ def _serve(asked: argparse.Namespace) -> None:
                 "ask.missing-key", what, "make one: burnish tokens add NAME --scope run; or leave --host out"
             )
         kept.enter_context(announced(settings.address, workspace=place.root))
-        server = _Server(_config(app, settings), settings, app.state.streams)
+        server = _Server(_config(app, settings), settings, app.state.streams, app.state.playground)
         asyncio.run(server.serve(sockets=[bound]))
 
 
@@ -97,15 +99,20 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Says where it is once it answers, and ends its streams before itself."""
+    """Says where it is once it answers, and ends its streams and its playground before itself."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings, streams: Streams):
+    def __init__(self, config: uvicorn.Config, settings: Settings, streams: Streams, playground: Playground):
         super().__init__(config)
-        self._settings, self._streams = settings, streams
+        self._settings, self._streams, self._playground = settings, streams, playground
 
     def handle_exit(self, sig: int, frame: object) -> None:
         self._streams.is_stopping = True
         super().handle_exit(sig, frame)  # pyright: ignore[reportArgumentType]
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        closing = asyncio.create_task(self._playground.close())  # first: an answer that is awaited ends with it
+        await super().shutdown(sockets=sockets)
+        await closing
 
     async def startup(self, sockets: list[object] | None = None) -> None:
         await super().startup(sockets=sockets)  # pyright: ignore[reportArgumentType]

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
 from burnish.core.errors import AskError
@@ -20,6 +21,8 @@ MOST_STREAMS = 256
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 RETRY = b"retry: 1000\n\n"
 """A browser that lost its connection comes back after a second."""
+Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class Streams:
@@ -29,17 +32,22 @@ class Streams:
         self.open = 0
         self.is_stopping = False
 
-    def response(self, pieces: AsyncGenerator[bytes]) -> StreamingResponse:
-        """The answer that sends pieces as they come; an empty one means that there is nothing now."""
+    def response(
+        self, pieces: AsyncGenerator[bytes], *, first: bytes = RETRY, pause: float = POLL_SECONDS
+    ) -> StreamingResponse:
+        """The answer that sends `first`, then pieces as they come; an empty one means that there is nothing now.
+
+        The next piece is asked for `pause` seconds after an empty one; 0 is for pieces that wait themselves.
+        """
         if self.open >= MOST_STREAMS:
             raise AskError("ask.too-often", f"{self.open} streams are open", "close some pages, and try again")
-        return StreamingResponse(self._written(pieces), media_type="text/event-stream", headers=_HEADERS)
+        return StreamingResponse(self._written(pieces, first, pause), media_type="text/event-stream", headers=_HEADERS)
 
-    async def _written(self, pieces: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    async def _written(self, pieces: AsyncGenerator[bytes], first: bytes, pause: float) -> AsyncIterator[bytes]:
         self.open += 1
         try:
             sent = time.monotonic()
-            yield RETRY
+            yield first
             async with aclosing(pieces):
                 async for piece in pieces:
                     if self.is_stopping:  # the client comes back with the last id that it got
@@ -51,9 +59,56 @@ class Streams:
                         sent = time.monotonic()
                         yield KEEPALIVE_COMMENT
                     else:
-                        await asyncio.sleep(POLL_SECONDS)
+                        await asyncio.sleep(pause)
         finally:
             self.open -= 1
+
+
+async def as_they_come(found: AsyncGenerator[Found], made: Callable[[Found], bytes]) -> AsyncGenerator[bytes]:
+    """What is made of each thing that is found, at once; an empty piece where none comes within POLL_SECONDS."""
+    coming: asyncio.Queue[tuple[Found] | None] = asyncio.Queue()
+
+    async def forward() -> None:
+        try:
+            async with aclosing(found):
+                async for one in found:
+                    coming.put_nowait((one,))
+        finally:
+            coming.put_nowait(None)
+
+    forwarding = asyncio.create_task(forward())  # to wait for `found` itself for a limited time would break it off
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(POLL_SECONDS):
+                    one = await coming.get()
+            except TimeoutError:
+                yield b""
+                continue
+            if one is None:
+                await forwarding  # for its error
+                return
+            yield made(one[0])
+    finally:
+        forwarding.cancel()
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of work for a client, which is cancelled when the client goes away: ClientDisconnect then."""
+
+    async def leave() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    working, leaving = asyncio.create_task(work), asyncio.create_task(leave())
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
 
 
 def streams_of(request: Request) -> Streams:

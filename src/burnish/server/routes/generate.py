@@ -1,13 +1,13 @@
 """The playground: models and adapters answer the same prompt side by side, and people say which answer is better."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Request
-from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from starlette.responses import Response, StreamingResponse
 
 from burnish.server.routing import Caller, Place, Router, ServerSettings
+from burnish.server.streams import Streams, as_they_come, event, streams_of
 from burnish.studio.playground import votes as studio
 from burnish.studio.playground.asking import MOST_MODELS, Playground
 
@@ -133,15 +133,24 @@ def _checked(asked: GenerationRequest, playground: Annotated[Playground, Depends
     return playground
 
 
-@router.post("/generate", scope="run", response_class=EventSourceResponse)
+@router.post(
+    "/generate",
+    scope="run",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
 async def generate(
-    asked: GenerationRequest, playground: Annotated[Playground, Depends(_checked)], settings: ServerSettings
-) -> AsyncIterator[ServerSentEvent]:
+    asked: GenerationRequest,
+    playground: Annotated[Playground, Depends(_checked)],
+    settings: ServerSettings,
+    streams: Annotated[Streams, Depends(streams_of)],
+) -> Response:
     """Answers of one or several models to one prompt, as server-sent events: `loading`, `token`, `done` and `error`,
     each with its `model`. Closing the connection ends the answers."""
     options: dict[str, Any] = {"allowed": settings.allowed_paths}
-    async for event in playground.generate(asked.models, asked.asked, asked.parameters, **options):
-        yield ServerSentEvent(event=event.pop("event"), data=event)
+    events = playground.generate(asked.models, asked.asked, asked.parameters, **options)
+    pieces = as_they_come(events, lambda found: event(found, name=found.pop("event")))
+    return streams.response(pieces, first=b"", pause=0)
 
 
 @router.get("/generate/models", scope="read")

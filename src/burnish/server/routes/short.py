@@ -3,9 +3,10 @@
 A browser that asks for `/jobs` or `/adapters` gets the page: these routes answer who does not ask for HTML.
 """
 
+from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Path
+from fastapi import Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.routing import Match
 from starlette.types import Scope
@@ -15,6 +16,7 @@ from burnish.server.routes.generate import Parameters as GenerationParameters
 from burnish.server.routes.generate import Playground, Prompted, Reference, playground_of
 from burnish.server.routes.jobs import Jobs, State, list_jobs
 from burnish.server.routing import GuardedRoute, Place, Router, ServerSettings
+from burnish.server.streams import unless_gone
 from burnish.studio.queueing import jobs as queueing
 from burnish.studio.recipes.given import Given
 from burnish.studio.recipes.submitted import submit_given
@@ -181,14 +183,23 @@ def generate_dataset(asked: GenerateDataset, place: Place, settings: ServerSetti
 
 @router.post("/generate", scope="run")
 async def generate_answer(
-    asked: Generate, playground: Annotated[Playground, Depends(playground_of)], settings: ServerSettings
+    request: Request,
+    asked: Generate,
+    playground: Annotated[Playground, Depends(playground_of)],
+    settings: ServerSettings,
 ) -> Generated:
     """The whole answer of one model; `POST /api/v1/generate` streams it, of several models at a time."""
+    return await unless_gone(request, _answered(asked, playground, settings))
+
+
+async def _answered(asked: Generate, playground: Playground, settings: Any) -> Generated:
     seed = {} if asked.seed is None else {"seed": asked.seed}
     parameters = {**asked.params.model_dump(exclude_none=True), **seed}
     end: dict[str, Any] = {}
-    async for event in playground.generate([asked.model], asked.asked, parameters, allowed=settings.allowed_paths):
-        end = event
+    events = playground.generate([asked.model], asked.asked, parameters, allowed=settings.allowed_paths)
+    async with aclosing(events):
+        async for event in events:
+            end = event
     if end["event"] == "error":
         raise family_of(end["code"])(end["code"], end["detail"], end["fix"])
     return Generated.model_validate(end)

@@ -84,7 +84,7 @@ class Pool:
         session = await self._session(placed)
         session.reports.add(report)
         try:
-            process = await asyncio.shield(session.starting)  # it goes on for others, and for the next request
+            process = await self._start_of(session)
             if placed.adapter is None:
                 yield process, process.ready["model"]
                 return
@@ -93,6 +93,16 @@ class Pool:
         finally:
             session.reports.discard(report)
             await asyncio.shield(self._release(placed.key, session))
+
+    async def _start_of(self, session: _Session) -> ModelProcess:
+        try:
+            return await asyncio.shield(session.starting)  # it goes on for others, and for the next request
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling() or not session.starting.cancelled():
+                raise
+            what = "the playground was closed while the model was loaded"
+            raise RunError("run.interrupted", what, "ask again once the server is back") from None
 
     def loaded(self) -> list[dict[str, Any]]:
         """The processes: the model of each, its engine, how many answers are under way, and seconds since the last."""

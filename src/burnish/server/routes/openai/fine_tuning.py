@@ -1,24 +1,22 @@
 """`/v1/fine_tuning/jobs`: fine-tuning as OpenAI's clients drive it."""
 
-import asyncio
-import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from starlette.concurrency import iterate_in_threadpool
 
 from burnish.server.routing import Place, Router, ServerSettings
+from burnish.server.streams import Streams, event, streams_of
 from burnish.studio.finetuning import checkpoints, events, jobs
 
 router = Router(prefix="/v1/fine_tuning", tags=["openai"])
 Auto = Literal["auto"]
 After = Annotated[str | None, Query(description="The id of the last object of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=100)]
-_POLL_SECONDS, _COMMENT_SECONDS = 0.2, 10.0
 _SUPPORTED = ("supervised", "dpo")
 
 
@@ -271,26 +269,21 @@ def list_fine_tuning_checkpoints(
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
 def list_fine_tuning_events(
-    job_id: str, place: Place, limit: Limit = 20, after: After = None, stream: bool = False
+    job_id: str,
+    place: Place,
+    streams: Annotated[Streams, Depends(streams_of)],
+    limit: Limit = 20,
+    after: After = None,
+    stream: bool = False,
 ) -> JobEventList | StreamingResponse:
     """The events of a job, the newest first; with `stream`, as they happen, the oldest first, until the job ends."""
     if not stream:
         return JobEventList.model_validate(events.list_events(job_id, limit=limit, after=after, workspace=place))
     jobs.get_job(job_id, workspace=place)
-    return StreamingResponse(_lines(job_id, after, place), media_type="text/event-stream")
+    return streams.response(_pieces(job_id, after, place), first=b"")  # their clients take `retry` for an event
 
 
-async def _lines(job_id: str, after: str | None, place: Path) -> AsyncIterator[str]:
-    """Server-sent events; a comment now and then, so that a client that is gone is noticed."""
-    waited = 0.0
-    async for event in iterate_in_threadpool(events.follow_events(job_id, after=after, workspace=place)):
-        if event is not None:
-            yield f"data: {json.dumps(event, allow_nan=False)}\n\n"
-            waited = 0.0
-            continue
-        await asyncio.sleep(_POLL_SECONDS)
-        waited += _POLL_SECONDS
-        if waited >= _COMMENT_SECONDS:
-            yield ": waiting\n\n"
-            waited = 0.0
-    yield "data: [DONE]\n\n"
+async def _pieces(job_id: str, after: str | None, place: Path) -> AsyncGenerator[bytes]:
+    async for found in iterate_in_threadpool(events.follow_events(job_id, after=after, workspace=place)):
+        yield b"" if found is None else event(found)
+    yield b"data: [DONE]\n\n"
