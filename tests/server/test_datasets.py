@@ -8,6 +8,8 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from burnish.studio.serving.logins import add_token
+
 ROWS = b"".join(json.dumps({"prompt": f"question {n}", "response": f"answer {n}"}).encode() + b"\n" for n in range(200))
 
 
@@ -222,3 +224,12 @@ def test_pages_out_of_bounds_are_refused(studio, uploads):
         assert studio.page.get("/api/v1/datasets/rows.jsonl/rows", params=params).status_code == 422
     assert studio.page.get("/api/v1/datasets/rows.jsonl/rows", params={"offset": 10**12}).json()["rows"] == []
     assert studio.page.get("/api/v1/datasets/rows.jsonl/rows", params={"split": "../x"}).status_code == 404
+
+
+def test_a_reader_downloads_nothing_for_a_preview(studio, uploads):
+    assert put(studio, "rows.jsonl").status_code == 201
+    token, url = f"hub:owner/huge@{'0' * 40}", "/api/v1/datasets/rows.jsonl/preview"
+    for scope, expected in (("read", (403, "ask.not-allowed")), ("run", (424, "machine.no-network"))):
+        client = studio.client(Authorization=f"Bearer {add_token(f'hub-{scope}', scope, workspace=studio.folder)}")
+        for answer in (client.get(url, params={"tokenizer": token}), client.post(url, json={"tokenizer": token})):
+            assert (answer.status_code, answer.json()["code"]) == expected, answer.text

@@ -349,3 +349,12 @@ def test_of_a_model_only_the_files_that_are_used_are_downloaded_and_all_of_a_dat
         assert {path.name: path.read_text() for path in folder.iterdir()} == {
             name: f"content of {name}" for name in expected
         }
+
+
+def test_of_a_model_without_its_weights_all_else_is_downloaded(repository_online):
+    small = {"config.json", "tokenizer.json", "chat_template.jinja"}
+    repository_online.update({name: f"content of {name}" for name in {*small, "model-1.safetensors"}})
+    folder = hub.fetch("owner/name@v1", COMMIT, "model", weights=False)
+    assert {path.name for path in folder.iterdir()} == small
+    whole = hub.fetch("owner/name@v1", COMMIT, "model")
+    assert {path.name for path in whole.iterdir()} == {*small, "model-1.safetensors"}

@@ -16,7 +16,8 @@ from burnish.core.paths import expanded
 
 _NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+|[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.tiktoken", *NOTICES]
+_WEIGHTS = "*.safetensors"
+_MODEL_FILES = ["*.json", _WEIGHTS, "*.model", "*.jinja", "*.txt", "*.tiktoken", *NOTICES]
 _DOCUMENTATION = ["README.md"]
 """Of a model: it states the licence, and no step reads it for anything else."""
 
@@ -73,13 +74,16 @@ def _ask_hub(repo: str, revision: str, repo_type: str) -> str | None:
         return None
 
 
-def fetch(name: str, revision: str, repo_type: str) -> Path:
-    """The local snapshot folder of a pinned name; downloads files missing from the cache."""
+def fetch(name: str, revision: str, repo_type: str, *, weights: bool = True) -> Path:
+    """The local snapshot folder of a pinned name; downloads files missing from the cache, of a model without `weights`
+    all others."""
     repo, _ = split_name(name)
     cached = cache_folder() / f"{repo_type}s--{repo.replace('/', '--')}" / "snapshots" / revision
     hub: Any = _library()
     try:
         patterns = _MODEL_FILES + _DOCUMENTATION if repo_type == "model" else None
+        if patterns is not None and not weights:
+            patterns.remove(_WEIGHTS)
         return Path(hub.snapshot_download(repo, revision=revision, repo_type=repo_type, allow_patterns=patterns))
     except hub.errors.HFValidationError as error:
         raise _no_hub_name(repo) from error

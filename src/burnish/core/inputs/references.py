@@ -108,14 +108,24 @@ def refuse_secret(text: str, subject: str, *, is_reference: bool) -> None:
         raise AskError("ask.wrong-value", f"{subject} contains {kind}, and is written to disk", f"remove it: {where}")
 
 
-def fetched(value: Input) -> Input:
-    """The same input with its files on disk: downloads hub names, and an adapter's base from the hub."""
+def fetched(value: Input, *, weights: bool = True, downloads: bool = True) -> Input:
+    """The same input with its files on disk: downloads hub names, and an adapter's base from the hub.
+
+    Without `weights`, of models only what their tokenizers need. Errors: without `downloads`, AskError
+    `ask.not-allowed` for what is not in the cache; else MachineError `machine.no-network`.
+    """
     if value.kind == "adapter" and value.base is not None:
-        return replace(value, inputs={**value.inputs, "base": fetched(value.base)})
+        base = fetched(value.base, weights=weights, downloads=downloads)
+        return replace(value, inputs={**value.inputs, "base": base})
     kind = _COMMON_KINDS.get(value.kind)
     if kind is None:
         return value
-    path = hub.fetch(value.ref.removeprefix("hub:"), value.revision, value.kind.removeprefix("hub-"))
+    name, repo_type = value.ref.removeprefix("hub:"), value.kind.removeprefix("hub-")
+    if downloads:
+        path = hub.fetch(name, value.revision, repo_type, weights=weights)
+    elif (path := hub.cached(name, value.revision, repo_type)) is None:
+        what = f"{value.ref} at {value.revision} is not in the hub's cache of this machine, and may not be downloaded"
+        raise AskError("ask.not-allowed", what, "ask with a token of scope run, which downloads it")
     kind = "adapter" if kind == "model" and (path / "adapter_config.json").is_file() else kind
     return replace(value, kind=kind, path=path)
 

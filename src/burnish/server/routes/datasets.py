@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from burnish.core.runs.workspace import Workspace
 from burnish.server.receiving.bodies import receive_form, receive_raw, stated_length
-from burnish.server.routing import Place, Router, ServerSettings
+from burnish.server.routing import Caller, Place, Router, ServerSettings
 from burnish.studio import datasets as studio
 from burnish.studio.datasets import profiling
 from burnish.studio.datasets.reading import MOST_ROWS
@@ -323,6 +323,7 @@ def edit_dataset_row(name: Name, row: Annotated[int, Path(ge=0)], edit: Edit, pl
 def dataset_preview(
     name: Name,
     place: Place,
+    caller: Caller,
     settings: ServerSettings,
     tokenizer: Annotated[str | None, Query(examples=["builtin:pocket"])] = None,
     split: Split = None,
@@ -332,17 +333,22 @@ def dataset_preview(
     encoding: Encoding = None,
     subset: Subset = None,
 ) -> PreviewPage:
-    """A page of rows as conversations; with a tokenizer also which of their tokens a training learns."""
+    """A page of rows as conversations; with a tokenizer also which of their tokens a training learns.
+
+    One on a hub that is not in the cache is downloaded for callers of scope run, and refused to those of scope read.
+    """
     options: dict[str, Any] = {"format": format, "encoding": encoding, "subset": subset}
-    options |= {"workspace": place, "allowed": settings.allowed_paths}
+    options |= {"workspace": place, "allowed": settings.allowed_paths, "downloads": caller.may("run")}
     page: dict[str, Any] = {"split": split, "offset": offset, "limit": limit}
     return PreviewPage.model_validate(studio.preview(name, tokenizer=tokenizer, **page, **options))
 
 
 @router.post("/datasets/{name:path}/preview", scope="read")
-def dataset_preview_with(name: Name, wanted: PreviewRequest, place: Place, settings: ServerSettings) -> PreviewPage:
+def dataset_preview_with(
+    name: Name, wanted: PreviewRequest, place: Place, caller: Caller, settings: ServerSettings
+) -> PreviewPage:
     """The same with all settings of `burnish inspect`: render settings, renamed columns and roles."""
-    options: dict[str, Any] = {"workspace": place, "allowed": settings.allowed_paths}
+    options: dict[str, Any] = {"workspace": place, "allowed": settings.allowed_paths, "downloads": caller.may("run")}
     return PreviewPage.model_validate(studio.preview(name, **wanted.model_dump(), **options))
 
 

@@ -66,11 +66,13 @@ def preview(
     subset: str | None = None,
     workspace: Path | str | None = None,
     allowed: Iterable[Path] | None = None,
+    downloads: bool = True,
 ) -> dict[str, Any]:
     """A page of rows as conversations; with a `tokenizer` also its tokens in `pieces`, each with its weight in the loss
     (0: not learned). A row that cannot be used has an `error`. The settings are those of `burnish inspect`.
 
-    With `allowed`, the tokenizer lies in the workspace or in one of these folders.
+    With `allowed`, the tokenizer lies in the workspace or in one of these folders. Of one on a hub all but the weights
+    is downloaded; without `downloads` it is refused if it is not in the cache: AskError `ask.not-allowed`.
 
     Errors: those of `rows`; DataError `data.unknown-format`; those of the tokenizer.
     """
@@ -82,7 +84,8 @@ def preview(
             refuse_path_outside(tokenizer, (place.root, *allowed), place, "tokenizer")
         known = place.hashes()
         value = resolve(tokenizer, ("tokenizer", "model", "adapter"), place, known)
-        more |= {"tokenizer": check_fetched(fetched(value), known).to_json(), "render": dict(render or {})}
+        value = check_fetched(fetched(value, weights=False, downloads=downloads), known)
+        more |= {"tokenizer": value.to_json(), "render": dict(render or {})}
     more |= {"encoding": _known(encoding), "subset": subset}
     return ask_viewing("preview", find(name, place), place, **_page(split, offset, limit), **more)
 
