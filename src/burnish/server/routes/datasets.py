@@ -333,10 +333,7 @@ def dataset_preview(
     encoding: Encoding = None,
     subset: Subset = None,
 ) -> PreviewPage:
-    """A page of rows as conversations; with a tokenizer also which of their tokens a training learns.
-
-    One on a hub that is not in the cache is downloaded for callers of scope run, and refused to those of scope read.
-    """
+    """A page of rows as conversations; with a tokenizer also which of their tokens a training learns."""
     options: dict[str, Any] = {"format": format, "encoding": encoding, "subset": subset}
     options |= {"workspace": place, "allowed": settings.allowed_paths, "downloads": caller.may("run")}
     page: dict[str, Any] = {"split": split, "offset": offset, "limit": limit}
