@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from burnish.studio.serving.logins import add_token
+from studio_server import serving
 
 ROWS = b"".join(json.dumps({"prompt": f"question {n}", "response": f"answer {n}"}).encode() + b"\n" for n in range(200))
 
@@ -226,10 +227,17 @@ def test_pages_out_of_bounds_are_refused(studio, uploads):
     assert studio.page.get("/api/v1/datasets/rows.jsonl/rows", params={"split": "../x"}).status_code == 404
 
 
-def test_a_reader_downloads_nothing_for_a_preview(studio, uploads):
-    assert put(studio, "rows.jsonl").status_code == 201
-    token, url = f"hub:owner/huge@{'0' * 40}", "/api/v1/datasets/rows.jsonl/preview"
-    for scope, expected in (("read", (403, "ask.not-allowed")), ("run", (424, "machine.no-network"))):
-        client = studio.client(Authorization=f"Bearer {add_token(f'hub-{scope}', scope, workspace=studio.folder)}")
-        for answer in (client.get(url, params={"tokenizer": token}), client.post(url, json={"tokenizer": token})):
-            assert (answer.status_code, answer.json()["code"]) == expected, answer.text
+def test_a_reader_downloads_nothing_for_a_preview(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # a download is tried, and fails at once
+    (tmp_path / "data" / "lora").mkdir(parents=True)
+    (tmp_path / "data" / "rows.jsonl").write_bytes(ROWS)
+    adapter = {"base_model_name_or_path": "owner/huge", "revision": "0" * 40}
+    (tmp_path / "data" / "lora" / "adapter_config.json").write_text(json.dumps(adapter))
+    url = "/api/v1/datasets/data/rows.jsonl/preview"
+    by_scope = {"read": ["ask.not-allowed"] * 2, "run": ["machine.no-network", "model.not-found"]}
+    with serving(tmp_path) as studio:
+        for scope, codes in by_scope.items():
+            client = studio.client(Authorization=f"Bearer {add_token(scope, scope, workspace=tmp_path)}")
+            for ref, code in zip((f"hub:owner/huge@{'0' * 40}", "file:data/lora"), codes, strict=True):
+                answers = client.get(url, params={"tokenizer": ref}), client.post(url, json={"tokenizer": ref})
+                assert [answer.json().get("code") for answer in answers] == [code, code], answers[0].text

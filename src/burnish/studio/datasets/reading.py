@@ -16,6 +16,7 @@ from burnish.studio.recipes.given import refuse_path_outside
 from burnish.studio.workrooms import require
 
 MOST_ROWS = 500
+_TOKENIZER = "tokenizer_config.json"
 _VIEWING = KeptWorkroom("burnish.stages.data.viewing")
 
 
@@ -85,6 +86,9 @@ def preview(
         known = place.hashes()
         value = resolve(tokenizer, ("tokenizer", "model", "adapter"), place, known)
         value = check_fetched(fetched(value, weights=False, downloads=downloads), known)
+        if not downloads and value.kind == "adapter" and not (value.base or (value.path / _TOKENIZER).is_file()):
+            what = f"{tokenizer} has no {_TOKENIZER}, and its base may have to be downloaded"
+            raise AskError("ask.not-allowed", what, "name its base, or ask with a token of scope run")
         more |= {"tokenizer": value.to_json(), "render": dict(render or {})}
     more |= {"encoding": _known(encoding), "subset": subset}
     return ask_viewing("preview", find(name, place), place, **_page(split, offset, limit), **more)
