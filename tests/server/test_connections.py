@@ -16,7 +16,7 @@ def connect(studio):
     return socket.create_connection((name, int(port)), 30), f"{name}:{port}"
 
 
-def test_a_body_that_is_too_large_is_refused_before_it_is_read(studio):
+def test_a_body_that_is_too_large_is_refused_and_its_client_hears_so(studio):
     answer = studio.page.post("/api/v1/plans", content=b"x" * (2 << 20), headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (413, "ask.too-large")
 

@@ -26,8 +26,17 @@ def entry(number=1, row="chat", **more):
 
 def shown(*entries, width=80, full=False, **more):
     screen = io.StringIO()
-    found = {"run": "r/1/tune", "rows": 1200, "visits": 2400, "step": 225, "data": "file:rows.jsonl", "sort": "last"}
-    found |= {"columns": ["epoch", "step", "loss", "learned_tokens"], "worst": entries, "best": [], "named": [], **more}
+    found = {
+        "run": "r/1/tune",
+        "rows": 1200,
+        "visits": 2400,
+        "step": 225,
+        "data": "file:rows.jsonl",
+        "sort": "last",
+        "at": None,
+    }
+    found |= {"columns": ["epoch", "step", "loss", "learned_tokens"], "worst": entries, "best": [], "named": []}
+    found |= {"at": None, **more}
     print_rows(Console(file=screen, width=width), found, full=full)
     return screen.getvalue().splitlines()
 

@@ -38,6 +38,21 @@ WHOLE = {
             "burnish": "0.1.0",
         },
     },
+    "submitted.json": {
+        "values": {},
+        "options": {"priority": 0, "retries": 2, "time_limit": None, "on": None},
+        "steps": [
+            {
+                "step": "s",
+                "stage": "quick-make",
+                "action": "run",
+                "reason": "new",
+                "needs": [],
+                "job": {**STEP, "spec": {}, "inputs": {}},
+            }
+        ],
+    },
+    "ended.json": {"state": "failed", "reason": "it failed"},
     "burnish_base.json": {"base": "file:base", "files": {"config.json": "0"}},
     "hashes.json": {},
     "latest.txt": "my-recipe/3\n",
@@ -183,6 +198,8 @@ REPAIRS = {
     "plan.json": "remove F/plan.json and run the recipe again: finished steps are reused",
     "burnish_base.json": "train the adapter again, or remove F/burnish_base.json: the base is then not checked",
     "latest.txt": "remove F/latest.txt, or write the newest run to it, such as my-recipe/3",
+    "submitted.json": "remove F/submitted.json, and submit the recipe again: finished steps are reused",
+    "ended.json": "remove F/ended.json: a worker writes it again",
     "hashes.json": "remove F/hashes.json: the hashes are computed again",
 }
 

@@ -68,13 +68,13 @@ def test_the_file_is_read_again_when_it_changes(served, key_file):
     ring = app.state.keys
     second = add_key(key_file, Key("bob", ""))
     remove_key(key_file, "ann")
-    ring._looked = 0.0
+    ring._file._looked = 0.0
     assert app.chat_with({"Authorization": f"Bearer {second}"}).status_code == 200
     assert app.chat_with({"Authorization": f"Bearer {first}"}).status_code == 401
     key_file.write_text("{ broken")
-    ring._looked = 0.0
+    ring._file._looked = 0.0
     assert app.chat_with({"Authorization": f"Bearer {second}"}).status_code == 200
-    assert "keys.json" in ring.fault
+    assert "keys.json" in ring._file.fault
 
 
 @pytest.mark.parametrize("fault", ["typing error", "deleted", "name given twice"])
@@ -91,13 +91,13 @@ def test_a_file_that_cannot_be_read_again_is_reported_until_it_can(served, key_f
         case _:
             key_file.write_text(json.dumps({"keys": [entry, entry]}))
     for _ in range(2):
-        ring._looked = 0.0
+        ring._file._looked = 0.0
         assert "burnish_keys_file_unreadable 1.0" in app.get("/metrics", headers=headers).text
     (warning,) = caplog.records
     assert "removed" in warning.getMessage()
     assert "keys.json" in warning.getMessage()
     key_file.write_text(good + "\n")
-    ring._looked = 0.0
+    ring._file._looked = 0.0
     assert "burnish_keys_file_unreadable 0.0" in app.get("/metrics", headers=headers).text
     assert ring.look() == ""
 

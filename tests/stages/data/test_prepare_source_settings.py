@@ -53,7 +53,7 @@ SHARED: dict[str, tuple[dict[str, bytes], Any, Any, dict, dict]] = {
     "encoding": ({"rows.jsonl": b'{"text": "caf\xe9"}\n'}, "latin-1", "cp1251", {"text": "café"}, {"text": "cafй"}),
 }
 """Files, the source's own value, the step's, and what the row holds under each."""
-OWN = {"ref", "take", "tag", "weight"}
+OWN = {"ref", "take", "tag", "weight", "split"}
 """Settings that a step does not have."""
 
 

@@ -62,6 +62,8 @@ def change(written: Written, locks: list[FileLock], kind: str, *details) -> None
             (written.place.runs / name / file).mkdir(parents=True)
         case "remove", _:
             shutil.rmtree(paths[0]) if paths[0].is_dir() and not paths[0].is_symlink() else paths[0].unlink()
+        case "copy", _, _ if paths[1].is_relative_to(paths[0]):
+            raise OSError("a copy of a folder into itself has no end")
         case "copy", _, _:
             shutil.copytree(*paths, symlinks=True)
         case "move", _, _:

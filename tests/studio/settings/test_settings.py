@@ -20,7 +20,7 @@ CANARY = "sk-canary-7f3d9a1c55"
 
 
 @pytest.fixture(autouse=True)
-def own_environment(monkeypatch):
+def own_environment():
     """An environment in which no variable of the table is set, and which the test cannot change for others."""
     before = dict(os.environ)
     for name in (*variables(), NOTE):

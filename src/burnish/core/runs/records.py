@@ -153,7 +153,7 @@ _SHAPES: Mapping[str, tuple[type[_Record], str]] = {
     "job.json": (_Job, "run the recipe again: a step that resumes writes the file again"),
     "spec.json": (_Settings, "copy the value of 'spec' from job.json in the same folder to the file"),
     "plan.json": (_Plan, "remove {path} and run the recipe again: finished steps are reused"),
-    "submitted.json": (_Submitted, "remove {folder}, and submit the recipe again: finished steps are reused"),
+    "submitted.json": (_Submitted, "remove {path}, and submit the recipe again: finished steps are reused"),
     "ended.json": (_Ended, "remove {path}: a worker writes it again"),
     "burnish_base.json": (_Base, "train the adapter again, or remove {path}: the base is then not checked"),
     "latest.txt": (_Record, "remove {path}, or write the newest run to it, such as my-recipe/3"),

@@ -1,6 +1,7 @@
 """The first and last thing that a request meets: hosts and sizes before; errors and headers after."""
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -51,6 +52,10 @@ class Visit:
         """A route's own limit of the body."""
         if most is not None:
             self.most_bytes = most
+
+
+_MOST_DISCARDED, _DISCARD_SECONDS = 8 << 20, 2.0
+"""Of a body that is refused for its size."""
 
 
 class Guard:
@@ -116,6 +121,7 @@ class Guard:
             if is_whole:  # what is awaited is the end of the connection
                 return await receive()
             if declared.isdigit() and int(declared) > visit.most_bytes:
+                await _discard(receive)
                 raise _too_large(visit.most_bytes)
             try:
                 async with asyncio.timeout(self._settings.body_seconds):
@@ -126,10 +132,23 @@ class Guard:
             is_whole = not message.get("more_body", False)
             visit.received += len(message.get("body", b""))
             if visit.received > visit.most_bytes:
+                await _discard(receive)
                 raise _too_large(visit.most_bytes)
             return message
 
         return limited
+
+
+async def _discard(receive: Receive) -> None:
+    """Read on for a moment: a connection that is closed while its client still sends loses the answer."""
+    left = _MOST_DISCARDED
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 def answer_of(error: Exception, method: str, path: str, reference: str) -> Response:
