@@ -61,7 +61,7 @@ def submit(
 @app.command("list", cls=Command)
 def list_(
     ctx: typer.Context,
-    state: Annotated[str | None, typer.Option(help="Only those that are queued, running, failed, …")] = None,
+    state: Annotated[str | None, typer.Option(help="queued, running, succeeded, failed or cancelled.")] = None,
     run: Annotated[str | None, typer.Option(help="Only those of a run, such as demo/3.")] = None,
     most: Annotated[int, typer.Option(min=1, help="The maximum number of rows.")] = 30,
     database: Url = None,
