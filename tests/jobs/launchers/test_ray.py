@@ -66,6 +66,26 @@ def slow(quick_stages, tmp_path):
     return {"name": "s", "steps": {"wait": {"stage": "quick-slow", "release": str(tmp_path / "release")}}}
 
 
+@pytest.fixture
+def in_thread(address, workspace):
+    """Run a recipe on the cluster in a thread; gives it, and the list that its error lands in."""
+
+    def in_thread(recipe):
+        errors = []
+
+        def go():
+            try:
+                burnish.run(recipe, workspace=workspace.root, on=address)
+            except burnish.BurnishError as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=go)
+        thread.start()
+        return thread, errors
+
+    return in_thread
+
+
 def test_steps_on_a_cluster_give_what_they_give_here(address, recipe, workspace, tmp_path):
     there = burnish.run(recipe, workspace=workspace.root, on=address)
     here = burnish.run(recipe, workspace=tmp_path / "here")
@@ -82,17 +102,8 @@ def test_the_queue_runs_steps_on_a_cluster(address, recipe, workspace):
     assert [run.state for run in workspace.find_runs("r/1")] == ["succeeded", "succeeded"]
 
 
-def test_a_stopped_step_saves_its_state_there_and_resumes_here(address, slow, workspace, until, tmp_path):
-    errors = []
-
-    def go():
-        try:
-            burnish.run(slow, workspace=workspace.root, on=address)
-        except burnish.BurnishError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=go)
-    thread.start()
+def test_a_stopped_step_saves_its_state_there_and_resumes_here(in_thread, slow, workspace, until, tmp_path):
+    thread, errors = in_thread(slow)
     run = workspace.run("s", 1, "wait")
     until(lambda: (run.scratch / "checkpoints" / "1").exists())
     runs.stop("s/1", workspace=workspace.root)
@@ -103,17 +114,8 @@ def test_a_stopped_step_saves_its_state_there_and_resumes_here(address, slow, wo
     assert burnish.run(slow, workspace=workspace.root)["wait"].metrics == {"resumed": True}
 
 
-def test_a_worker_that_is_killed_there_is_named(address, slow, workspace, until):
-    errors = []
-
-    def go():
-        try:
-            burnish.run(slow, workspace=workspace.root, on=address)
-        except burnish.BurnishError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=go)
-    thread.start()
+def test_a_worker_that_is_killed_there_is_named(in_thread, slow, workspace, until):
+    thread, errors = in_thread(slow)
     run = workspace.run("s", 1, "wait")
     until(lambda: (run.scratch / "checkpoints" / "1").exists())
     os.kill(run.record["pid"], signal.SIGKILL)
