@@ -8,7 +8,7 @@ import urllib.request
 from urllib.parse import urlsplit
 
 from burnish.core.faults import reason
-from burnish.core.inputs.endpoints import is_this_machine
+from burnish.core.inputs.urls import is_this_machine
 from burnish.endpoints.post import Posted
 
 GENERAL = "check the address, the model's name and the key (api_key_env), or raise retries, backoff or timeout"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from burnish.core.inputs.endpoints import is_this_machine
+from burnish.core.inputs.urls import is_this_machine
 
 MOST_BYTES = 32 << 20
 """A longer reply is unreadable."""

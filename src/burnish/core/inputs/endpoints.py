@@ -7,8 +7,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
-from urllib.parse import urlsplit
 
+from burnish.core.inputs.urls import is_this_machine
 from burnish.specs.base import Spec, specs_within
 from burnish.specs.endpoints import EndpointSpec
 
@@ -16,12 +16,6 @@ _SECONDS = 3.0
 _MOST_BYTES = 1 << 20
 UNKNOWN = ""
 """The identity of a model whose server is reached, and gives none."""
-
-
-def is_this_machine(url: str) -> bool:
-    """Whether an address is on the loopback, which no proxy can reach."""
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def identity_of(spec: EndpointSpec) -> str | None:

@@ -20,7 +20,6 @@ from urllib.parse import urldefrag, urlsplit
 
 from burnish.core.errors import AskError, MachineError
 from burnish.core.files import file_size
-from burnish.core.inputs.endpoints import is_this_machine
 from burnish.core.version import VERSION
 
 FAULTS = (OSError, http.client.HTTPException)
@@ -39,6 +38,12 @@ class UrlPin:
     validator: str
     sha256: str
     note: str
+
+
+def is_this_machine(url: str) -> bool:
+    """Whether an address is on the loopback, which no proxy can reach."""
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def is_url(ref: str) -> bool:
