@@ -39,3 +39,22 @@ def test_an_address_is_taken_by_one(listens):
                 other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 with pytest.raises(OSError):
                     other.bind(("127.0.0.1", port))
+
+
+def test_an_answer_in_two_pieces_is_sent_at_once():
+    """Else its second piece would wait 40 ms until the client confirms the first."""
+
+    async def is_sent_at_once():
+        said = asyncio.get_running_loop().create_future()
+
+        def connected(_, writer):
+            said.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with bound_socket("127.0.0.1", 0) as bound:
+            async with await asyncio.start_server(connected, sock=bound):
+                _, writer = await asyncio.open_connection(*bound.getsockname())
+                writer.close()
+                return await said
+
+    assert asyncio.run(is_sent_at_once())

@@ -20,7 +20,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
     Errors: AskError `ask.wrong-value` if the address cannot be bound.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = _Bound(family, socket.SOCK_STREAM)
+    bound = _Bound(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # which asyncio looks for to send each piece at once
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
