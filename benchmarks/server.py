@@ -3,7 +3,7 @@
 .venv/bin/python benchmarks/server.py [--runs 1000] [--clients 50] [--seconds 30] [--without-browser]
 
 `burnish ui` with its worker on a workspace of many runs; the worker trains all the time. The clients are those of open
-pages: each asks about once a second. `--pause 0` lets each ask again at once, which says what the server can do at most.
+pages: each asks about once a second. `--pause 0` lets each ask again at once, for what the server can do at most.
 """
 
 import argparse
@@ -152,15 +152,16 @@ def training(page: httpx.Client, place: Workspace) -> str:
     values = {"base": "builtin:pocket", "data": "file:rows.jsonl", "max_steps": 1_000_000}
     run = checked(page.post("/api/v1/stages/sft/runs", json={"values": values}))["run"]
     until = time.monotonic() + 120
-    while not checked(page.get(f"/api/v1/runs/{run}/sft/curves"))["curves"] if is_begun(page, run) else True:
+    while not has_curves(page, run):
         if time.monotonic() > until or state_of(page, run) not in ("queued", "running"):
             raise SystemExit(f"the training {run} does not train: {state_of(page, run)}")
         time.sleep(0.5)
     return run
 
 
-def is_begun(page: httpx.Client, run: str) -> bool:
-    return checked(page.get(f"/api/v1/runs/{run}"))["steps"][0]["shown"] is not None
+def has_curves(page: httpx.Client, run: str) -> bool:
+    has_begun = checked(page.get(f"/api/v1/runs/{run}"))["steps"][0]["shown"] is not None
+    return has_begun and bool(checked(page.get(f"/api/v1/runs/{run}/sft/curves"))["curves"])
 
 
 def reads(page: httpx.Client, options: argparse.Namespace, trained: str | None) -> None:
@@ -195,7 +196,7 @@ async def reader(
     taken: dict[str, list[float]],
     until: float,
 ) -> None:
-    """One client on a connection of its own, by plain sockets: a library's client would need more time than the server."""
+    """One client on a connection of its own, by plain sockets: a library would need more time than the server."""
     draw, where = random.Random(number), urlsplit(str(page.base_url))
     cookie = "; ".join(f"{one.name}={one.value}" for one in page.cookies.jar)
     incoming, outgoing = await asyncio.open_connection(where.hostname, where.port)
@@ -205,7 +206,9 @@ async def reader(
         what, _, path = draw.choices(mix, [weight for _, weight, _ in mix])[0]
         index = draw.randrange(options.runs)
         run, step = f"recipe-{index % 10}/{index // 10 + 1}", draw.choice(STEPS[:4])
-        head = f"GET {path.format(run=run, step=step, live=trained, trained='sft')} HTTP/1.1\r\nHost: {where.netloc}\r\n"
+        head = (
+            f"GET {path.format(run=run, step=step, live=trained, trained='sft')} HTTP/1.1\r\nHost: {where.netloc}\r\n"
+        )
         began = time.perf_counter()
         outgoing.write(f"{head}Cookie: {cookie}\r\n\r\n".encode())
         status = await answer_of(incoming)
@@ -255,7 +258,7 @@ def write_slowly(run: MadeRun) -> dict[int, float]:
     """When each event was written, by its step."""
     written: dict[int, float] = {}
     for number in range(1, EVENTS + 1):
-        time.sleep(random.uniform(0.3, 0.6))  # noqa: S311
+        time.sleep(random.uniform(0.3, 0.6))
         run.step("tune").events.append(Metric(step=number, values={"loss": 1000.0 + number}))
         written[number] = time.time()
     return written

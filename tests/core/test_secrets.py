@@ -4,8 +4,10 @@ import io
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from burnish.core.secrets import MASK, mask, masked, masked_value, names_a_secret, secret_in
+from burnish.core.secrets import _MASKED, MASK, mask, masked, masked_value, names_a_secret, secret_in
 
 HF = "hf_" + "Q" * 34
 
@@ -205,3 +207,15 @@ def test_a_masked_stream_counts_the_characters_it_was_given():
 )
 def test_a_name_of_a_secret_ends_in_a_word_for_it(name, is_one):
     assert names_a_secret(name) is is_one
+
+
+@pytest.mark.parametrize(("shape", "words"), [(shape, words) for shape, _, words in _MASKED])
+@settings(max_examples=60)
+@given(data=st.data())
+def test_a_text_with_a_secret_has_a_word_by_which_it_is_looked_at(shape, words, data):
+    text = data.draw(st.from_regex(shape, alphabet=st.characters(max_codepoint=127)))
+    assert any(word in text.lower() for word in words)
+
+
+def test_letters_that_are_equal_to_ascii_in_some_case_hide_no_secret():
+    assert mask("pa\u017f\u017fword = 'canary'") == f"pa\u017f\u017fword = '{MASK}'"

@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from burnish.core.events import Metric
+from burnish.core.events import Metric, Progress
 from made_runs import MadeRun, made_run
 from sse import parsed
 
@@ -168,3 +168,34 @@ def test_a_page_follows_from_what_it_was_shown(studio):
     run.write("tune", 2, start=5)
     events, _ = follow(studio.page, run.path("/events"), shown["cursor"])
     assert steps_of(events) == [("tune", 5), ("tune", 6)]
+
+
+def test_a_brief_stream_leaves_out_what_the_curves_have(studio):
+    run = made_run(studio.folder, steps=("tune",), metrics=200)
+    events = run.step("tune").events
+    for done in range(50):
+        events.append(Progress(phase="train", done=done, total=100, unit="steps"))
+    run.note("tune", "kept")
+    shown = studio.page.get(run.path()).json()
+    run.write("tune", 3, start=200)
+    brief, _ = follow(studio.page, run.path(f"/events?brief={shown['cursor']}"))
+    said = [data["event"] for _, name, data in brief if name == "message"]
+    assert [event["kind"] for event in said] == ["state"] * 2 + ["progress"] * 2 + ["note"] + ["metric"] * 3
+    assert [event["done"] for event in said if event["kind"] == "progress"] == [0, 49]
+    assert steps_of(brief) == [("tune", number) for number in range(200, 203)]
+    again, _ = follow(studio.page, run.path(f"/events?brief={shown['cursor']}"), brief[4][0])
+    assert steps_of(again) == steps_of(brief)
+    now, _ = follow(studio.page, run.path("/events?brief=now"))
+    assert steps_of(now) == []
+    assert now[-1][1] == "end"
+
+
+def test_the_last_progress_of_a_killed_step_is_in_a_brief_stream(studio):
+    run = made_run(studio.folder, steps=("data", "tune"), metrics=0)
+    for done in range(5):
+        run.step("data").events.append(Progress(phase="read", done=done))
+    with run.step("data").events.path.open("a") as file:
+        file.write('{"at": 1.0, "kind": "met')
+    brief, _ = follow(studio.page, run.path("/events?brief=now"))
+    assert [data["event"]["done"] for _, _, data in brief if data.get("event", {}).get("kind") == "progress"] == [0, 4]
+    assert studio.page.get(run.path("/events?brief=x")).status_code == 422

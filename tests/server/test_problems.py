@@ -18,6 +18,7 @@ EXPECTED = {
     "model.broken": 422,
     "run.busy": 409,
     "run.fenced": 409,
+    "machine.busy": 503,
     "machine.database-busy": 503,
     "machine.no-database": 503,
 }

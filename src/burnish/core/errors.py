@@ -145,6 +145,7 @@ CODES = {
     "machine.no-disk": "There is not enough disk space.",
     "machine.no-memory": "The machine is out of memory.",
     "machine.no-database": "The database cannot be opened or reached, is damaged, or was made by a newer burnish.",
+    "machine.busy": "Too many requests wait for the same kind of work.",
     "machine.database-busy": "The database is locked by others for long.",
     "machine.no-network": "A hub, a URL or a package index cannot be reached, and the cache lacks the files.",
     "machine.no-cluster": "A Ray cluster does not answer, or its workers cannot do the work.",

@@ -28,6 +28,15 @@ _USER_ONLY = re.compile(r"(?i)\b(?:git\+)?ssh://[^/\s:@]+@")
 _STRICT_NAMES = re.compile(r"(?i)(?:api_?key|access_?key|secret|passw(?:or)?d|token)$")
 _BEARER = re.compile(r"(?i)(bearer\s+)[\w.~+/-]{12,}")
 MASK = "•••"
+_NAMED = ("apikey", "api_key", "secret", "passwd", "password", "hf_token", "access_token", "auth_token")
+_MASKED: tuple[tuple[re.Pattern[str], str, tuple[str, ...]], ...] = (
+    (_SHAPES, MASK, ("hf_", "gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_", "glpat-", "sk-", "xox")),
+    (_ASSIGNED, rf"\1\2\3{MASK}\3", _NAMED),
+    (_IN_ADDRESS, rf"\1{MASK}", ("token", "key", "signature", *_NAMED)),
+    (_LOGIN, rf"\1{MASK}@", ("://",)),
+    (_BEARER, rf"\1{MASK}", ("bearer",)),
+)
+"""What is masked by its shape, with what it becomes, and words of which a text that has it has one."""
 _NEEDED = (
     *("PATH", "HOME", "USER", "LANG", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH"),
     *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "XDG_CACHE_HOME", "PYTHONUNBUFFERED", "TOKENIZERS_PARALLELISM"),
@@ -57,10 +66,10 @@ def mask(text: str) -> str:
     for name, value in os.environ.items():
         if len(value) >= 8 and _NAMES.search(name):
             text = text.replace(value, MASK)
-    text = _SHAPES.sub(MASK, text)
-    text = _ASSIGNED.sub(rf"\1\2\3{MASK}\3", text)
-    for shape in (_IN_ADDRESS, _LOGIN, _BEARER):
-        text = shape.sub(rf"\1{MASK}{'@' if shape is _LOGIN else ''}", text)
+    low = text.lower() if text.isascii() else None  # other letters may be equal to these in no case
+    for shape, masked, words in _MASKED:
+        if low is None or any(word in low for word in words):  # a search for words is 100 times as fast
+            text = shape.sub(masked, text)
     return text
 
 

@@ -30,6 +30,8 @@ from burnish.studio.queueing.opening import kept_open
 from burnish.studio.serving.logins import announced
 from burnish.studio.settings.environment import load_env_file
 
+_SWITCH_SECONDS = 0.001
+"""After which a thread that computes lets another one: Python's 5 ms would delay each answer by several of them."""
 _LARGEST_HEADERS = 32 << 10
 _DRAIN_SECONDS = 5
 _BUSY_SECONDS = 5.0
@@ -52,6 +54,7 @@ def main() -> None:
 
 
 def _serve(asked: argparse.Namespace) -> None:
+    sys.setswitchinterval(_SWITCH_SECONDS)
     place = Workspace.find(asked.workspace)
     for fault in load_env_file(place.root):
         logging.getLogger(__name__).warning("%s", fault)

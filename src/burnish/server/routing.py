@@ -11,6 +11,7 @@ from burnish.server.security.access import Access, access_of
 from burnish.server.security.caller import RANKS, Scope
 from burnish.server.security.caller import Caller as _Caller
 from burnish.server.settings import Settings
+from burnish.server.threads import Work, in_crew
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 _SCOPE, _MOST = "x-scope", "x-most-bytes"
@@ -42,9 +43,13 @@ class GuardedRoute(APIRoute):
 
 
 class Router(APIRouter):
-    """A router of guarded routes. `most_bytes` is the largest body that a route takes, where it is not the server's."""
+    """A router of guarded routes. `most_bytes` is the largest body that a route takes, where it is not the server's.
 
-    def __init__(self, **options: Any):
+    `work` says in which threads a route runs, or all of the router: without it, a GET is quick, and others are slow.
+    """
+
+    def __init__(self, *, work: Work | None = None, **options: Any):
+        self._work = work
         super().__init__(route_class=GuardedRoute, redirect_slashes=False, **options)
 
     def get(self, path: str, *, scope: Scope | Literal["open"], **options: Any) -> Callable[[Endpoint], Endpoint]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -68,26 +73,44 @@ class Router(APIRouter):
         return self._route("DELETE", path, scope, **options)
 
     def _route(
-        self, method: str, path: str, scope: str, *, most_bytes: int | None = None, **options: Any
+        self,
+        method: str,
+        path: str,
+        scope: str,
+        *,
+        most_bytes: int | None = None,
+        work: Work | None = None,
+        **options: Any,
     ) -> Callable[[Endpoint], Endpoint]:
         extra = {**options.pop("openapi_extra", {}), _SCOPE: scope}
         if most_bytes is not None:
             extra[_MOST] = most_bytes
         extra["security"] = [] if scope == "open" else [{"session": []}, {"token": []}]
-        return self.api_route(path, methods=[method], openapi_extra=extra, **options)
+        crew = work or self._work or ("quick" if method == "GET" else "slow")
+        add = self.api_route(path, methods=[method], openapi_extra=extra, **options)
+
+        def added(endpoint: Endpoint) -> Endpoint:
+            add(in_crew(crew, endpoint))
+            return endpoint
+
+        return added
 
 
-def settings_of(request: Request) -> Settings:
+async def settings_of(request: Request) -> Settings:  # a plain function would be called in a thread
     """The settings of the server."""
     return request.app.state.settings
 
 
-def _place_of(settings: Annotated[Settings, Depends(settings_of)]) -> Path:
+async def _place_of(settings: Annotated[Settings, Depends(settings_of)]) -> Path:
     return settings.workspace
 
 
-def _caller_of(request: Request) -> _Caller:
+async def _caller_of(request: Request) -> _Caller:
     return request.scope["burnish"].caller
+
+
+async def _access_of(request: Request) -> Access:
+    return access_of(request)
 
 
 Place = Annotated[Path, Depends(_place_of)]
@@ -95,5 +118,5 @@ Place = Annotated[Path, Depends(_place_of)]
 Caller = Annotated[_Caller, Depends(_caller_of)]
 """Who asks."""
 ServerSettings = Annotated[Settings, Depends(settings_of)]
-Door = Annotated[Access, Depends(access_of)]
+Door = Annotated[Access, Depends(_access_of)]
 """Logins, sessions and tokens."""

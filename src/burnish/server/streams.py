@@ -18,6 +18,8 @@ POLL_SECONDS = 0.1
 KEEPALIVE_SECONDS = 15.0
 MOST_STREAMS = 256
 """Open at the same time: each looks at files ten times a second."""
+_LOOK_SECONDS = 1.0
+"""At most between two looks whether the server stops, or the client was told nothing for long."""
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 RETRY = b"retry: 1000\n\n"
 """A browser that lost its connection comes back after a second."""
@@ -48,8 +50,8 @@ class Streams:
         try:
             sent = time.monotonic()
             yield first
-            async with aclosing(pieces):
-                async for piece in pieces:
+            async with aclosing(pieces), aclosing(_or_nothing(pieces)) as found:
+                async for piece in found:
                     if self.is_stopping:  # the client comes back with the last id that it got
                         return
                     if piece:
@@ -58,10 +60,34 @@ class Streams:
                     elif time.monotonic() - sent >= KEEPALIVE_SECONDS:
                         sent = time.monotonic()
                         yield KEEPALIVE_COMMENT
-                    else:
+                    elif piece is not None:
                         await asyncio.sleep(pause)
         finally:
             self.open -= 1
+
+
+async def _or_nothing(pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes | None]:
+    """The pieces, and None each second that one lets wait for itself: such as for a database that is locked."""
+    coming: asyncio.Task[bytes | None] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.create_task(_next(pieces))
+            done, _ = await asyncio.wait((coming,), timeout=_LOOK_SECONDS)
+            if not done:
+                yield None
+                continue
+            piece, coming = coming.result(), None
+            if piece is None:
+                return
+            yield piece
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+
+
+async def _next(pieces: AsyncGenerator[bytes]) -> bytes | None:
+    return await anext(pieces, None)
 
 
 async def as_they_come(found: AsyncGenerator[Found], made: Callable[[Found], bytes]) -> AsyncGenerator[bytes]:
@@ -111,7 +137,7 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Re
         leaving.cancel()
 
 
-def streams_of(request: Request) -> Streams:
+async def streams_of(request: Request) -> Streams:
     """The streams of the server that a request is for."""
     return request.app.state.streams
 

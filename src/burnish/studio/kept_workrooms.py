@@ -15,13 +15,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO, Any
 
-from burnish.core.errors import RunError
+from burnish.core.errors import MachineError, RunError
 from burnish.core.processes import module_command
 from burnish.jobs.environment import worker_environment
 from burnish.studio.workrooms import error_of
 
 IDLE_SECONDS = 300.0
 ANSWER_SECONDS = 600.0
+PATIENCE_SECONDS = 30.0
+"""That a request waits for a free child."""
 _TAIL, _ENDING_SECONDS = 2_000, 5.0
 
 
@@ -37,9 +39,12 @@ class KeptWorkroom:
         self._idle: list[_Child] = []
         self._count = 0
 
-    def ask(self, request: Mapping[str, Any], seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
-        """The answer to a request. Raises its error; RunError `run.failed` if the child breaks or takes too long."""
-        child = self._take()
+    def ask(
+        self, request: Mapping[str, Any], seconds: float = ANSWER_SECONDS, patience: float = PATIENCE_SECONDS
+    ) -> dict[str, Any]:
+        """The answer to a request. Raises its error; RunError `run.failed` if the child breaks or takes too long;
+        MachineError `machine.busy` if no child is free within `patience` seconds."""
+        child = self._take(patience)
         try:
             try:
                 answer = child.ask(request, seconds)
@@ -64,9 +69,10 @@ class KeptWorkroom:
         for child in idle:
             child.end()
 
-    def _take(self) -> "_Child":
+    def _take(self, patience: float) -> "_Child":
         """The child that was used last, a new one, or the first that becomes free."""
         self._end_idle()
+        until = time.monotonic() + patience
         with self._condition:
             while True:
                 while self._idle:
@@ -78,7 +84,9 @@ class KeptWorkroom:
                 if self._count < self._most:
                     self._count += 1
                     break
-                self._condition.wait()
+                if not self._condition.wait(max(0.0, until - time.monotonic())) and time.monotonic() >= until:
+                    what = f"all {self._most} processes of {self._module} have been at work for {patience:g} s"
+                    raise MachineError("machine.busy", what, "try again in a moment")
         try:
             return _Child(self._module)
         except BaseException:

@@ -89,9 +89,15 @@ def test_a_job_that_waits_is_paused_resumed_and_cancelled(root, created):
     assert cancel_job(job, **root)["status"] == "cancelled"
     with pytest.raises(BurnishError, match="is cancelled"):
         cancel_job(job, **root)
-    messages = [event["message"] for event in follow_events(job, **root) if event is not None]
+    events = [one for one in follow_events(job, **root) if one is not None]
     said = ["Created", "The job is paused", "The job is resumed", "The job is paused", "The job is cancelled"]
+    messages = [event["message"] for event, _ in events]
     assert [message[: len(words)] for message, words in zip(messages, said, strict=True)] == said
+    for place, (event, cursor) in enumerate(events):
+        for after in (cursor, event["id"]):
+            assert list(follow_events(job, after=after, **root)) == events[place + 1 :]
+    with pytest.raises(BurnishError, match="no event 'ftevent-else'"):
+        follow_events(job, after="ftevent-else", **root)
 
 
 def test_jobs_are_listed_by_page_and_metadata(root, created):

@@ -958,7 +958,7 @@ export interface paths {
         };
         /**
          * List Runs
-         * @description The steps that were run, newest first, by page.
+         * @description The steps that were run, newest first, by page; the list may be two seconds old.
          */
         get: operations["list_runs"];
         put?: never;
@@ -1002,7 +1002,7 @@ export interface paths {
         };
         /**
          * List Whole Runs
-         * @description Whole runs with their steps, newest first, by page.
+         * @description Whole runs with their steps, newest first, by page; the list may be two seconds old.
          */
         get: operations["list_whole_runs"];
         put?: never;
@@ -1840,6 +1840,8 @@ export interface paths {
         /**
          * List Fine Tuning Events
          * @description The events of a job, the newest first; with `stream`, as they happen, the oldest first, until the job ends.
+         *
+         *     A stream continues after the `id` of its last event, as `Last-Event-ID` or `after`.
          */
         get: operations["list_fine_tuning_events"];
         put?: never;
@@ -7077,6 +7079,11 @@ export interface operations {
             query?: {
                 /** @description As Last-Event-ID, for other clients. */
                 after?: string | null;
+                /**
+                 * @description The `cursor` of the run, or `now`: before it, metrics are left out, which `curves` has, and of the progress of
+                 *     a phase all but the first and the last. It is for a first connection: after Last-Event-ID nothing is left out.
+                 */
+                brief?: string | null;
             };
             header?: {
                 "last-event-id"?: string | null;
@@ -8654,7 +8661,9 @@ export interface operations {
                 after?: string | null;
                 stream?: boolean;
             };
-            header?: never;
+            header?: {
+                "last-event-id"?: string | null;
+            };
             path: {
                 job_id: string;
             };

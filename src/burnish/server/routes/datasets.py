@@ -13,7 +13,7 @@ from burnish.studio.datasets import profiling
 from burnish.studio.datasets.reading import MOST_ROWS
 from burnish.studio.datasets.uploading import MOST_BYTES
 
-router = Router(tags=["datasets"])
+router = Router(tags=["datasets"], work="slow")
 
 Name = Annotated[
     str,

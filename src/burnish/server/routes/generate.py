@@ -122,12 +122,12 @@ class Recorded(BaseModel):
     rows: int
 
 
-def playground_of(request: Request) -> Playground:
+async def playground_of(request: Request) -> Playground:
     """That of the server: its processes end with it."""
     return request.app.state.playground
 
 
-def _checked(asked: GenerationRequest, playground: Annotated[Playground, Depends(playground_of)]) -> Playground:
+async def _checked(asked: GenerationRequest, playground: Annotated[Playground, Depends(playground_of)]) -> Playground:
     """Before the answer begins: an error is a problem then, and later an event."""
     playground.check(asked.models)
     return playground

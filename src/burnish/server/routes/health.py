@@ -10,7 +10,7 @@ from burnish.server.cached import Kept
 from burnish.server.routing import Place, Router
 from burnish.studio.queueing import watching
 
-router = Router(tags=["server"])
+router = Router(tags=["server"], work="queue")
 _checked: Kept[bool] = Kept(1.0)
 
 

@@ -1,6 +1,5 @@
 """Jobs: the steps of submitted runs, as they wait, run and end; and the workers that run them."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path as Folder
 from typing import Annotated, Any, Literal
@@ -12,10 +11,11 @@ from starlette.responses import StreamingResponse
 from burnish.server.cached import Kept
 from burnish.server.routing import Place, Router
 from burnish.server.streams import Streams, event, streams_of
+from burnish.server.threads import crews
 from burnish.studio.queueing import jobs as studio
 from burnish.studio.queueing import watching
 
-router = Router(tags=["jobs"])
+router = Router(tags=["jobs"], work="queue")
 Id = Annotated[int, Path(ge=1, lt=1 << 53, description="The number of the job.", examples=[1])]
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 _revisions: Kept[int] = Kept(0.2)
@@ -140,7 +140,7 @@ async def follow_jobs(
 ) -> Response:
     """Each job that changes, as it is then: from `Last-Event-ID` or `after` on, else from now on."""
     given = last_event_id if last_event_id is not None else after
-    start = given if given is not None else await asyncio.to_thread(watching.revision, workspace=place)
+    start = given if given is not None else await crews.run("queue", watching.revision, workspace=place)
     return streams.response(_pieces(place, start))
 
 
@@ -174,10 +174,10 @@ def move_job(id: Id, move: Move, place: Place) -> Job:
 
 async def _pieces(place: Folder, cursor: int) -> AsyncGenerator[bytes]:
     while True:
-        newest = await asyncio.to_thread(_revisions.get, place, lambda: watching.revision(workspace=place))
+        newest = await crews.run("streams", _revisions.get, place, lambda: watching.revision(workspace=place))
         changed: list[Any] = []
         if newest != cursor:
-            changed = await asyncio.to_thread(watching.changed_jobs, cursor, workspace=place)
+            changed = await crews.run("streams", watching.changed_jobs, cursor, workspace=place)
         yield b"".join(_event(job) for job in changed)
         cursor = changed[-1].revision if changed else cursor
 

@@ -59,13 +59,13 @@ def show_machine(place: Place) -> Machine:
     return Machine.model_validate(studio.env(devices=False, workspace=place))
 
 
-@router.get("/devices", scope="read")
+@router.get("/devices", scope="read", work="slow")
 def list_devices(place: Place) -> Devices:
     """The devices of this machine; kept for half a minute."""
     return Devices.model_validate(_devices.get(place, lambda: studio.env(workspace=place)["devices"]))
 
 
-@router.get("/doctor", scope="read")
+@router.get("/doctor", scope="read", work="slow")
 def list_findings(place: Place) -> list[Finding]:
     """What is wrong with this machine and workspace, and how to fix it; kept for some seconds."""
     found = _findings.get(place, lambda: studio.doctor(workspace=place))

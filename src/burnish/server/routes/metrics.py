@@ -10,11 +10,11 @@ from burnish.server.metrics import Metrics
 from burnish.server.routing import Place, Router
 from burnish.studio.queueing import watching
 
-router = Router(tags=["server"])
+router = Router(tags=["server"], work="queue")
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def _metrics_of(request: Request) -> Metrics:
+async def _metrics_of(request: Request) -> Metrics:
     return request.app.state.metrics
 
 

@@ -10,7 +10,7 @@ from burnish.server.routing import Caller, Door, Router
 from burnish.server.security.access import csrf_of
 from burnish.studio.serving.logins import SESSION_SECONDS
 
-router = Router(tags=["session"])
+router = Router(tags=["session"], work="quick")
 
 
 class Login(BaseModel):

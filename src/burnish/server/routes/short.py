@@ -205,13 +205,13 @@ async def _answered(asked: Generate, playground: Playground, settings: Any) -> G
     return Generated.model_validate(end)
 
 
-@router.get("/jobs", scope="read")
+@router.get("/jobs", scope="read", work="queue")
 def jobs_of_queue(place: Place) -> Jobs:
     """All jobs, as `GET /api/v1/jobs` lists them."""
     return list_jobs(place)
 
 
-@router.get("/jobs/{id}/status", scope="read")
+@router.get("/jobs/{id}/status", scope="read", work="queue")
 def job_status(id: Annotated[int, Path(ge=1, lt=1 << 53)], place: Place) -> Status:
     """How a job goes."""
     job = queueing.job(id, workspace=place)

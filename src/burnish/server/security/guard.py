@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from burnish.core.errors import AskError, BurnishError
+from burnish.server.listed import listed
 from burnish.server.metrics import Metrics
 from burnish.server.openai_errors import OPENAI, openai_shaped
 from burnish.server.problems import problem_of, problem_of_fields, unexpected
@@ -99,6 +100,8 @@ class Guard:
         """Count a request, and log it if it may have changed something, or was refused."""
         method, status = scope["method"], visit.status or _CLIENT_GONE
         self._metrics.count(method, getattr(scope.get("route"), "path", "other"), status, visit.seconds)
+        if method not in _SAFE and status < 400:
+            listed.changed()
         if method in _SAFE and status not in _REFUSED:
             return
         client = scope.get("client")

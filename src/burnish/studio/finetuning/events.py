@@ -1,13 +1,16 @@
 """What happened in a fine-tuning job, as OpenAI's events: from the events of its two steps and its client's actions.
 
-The id of an event is where it ends in its file, so that it stays the same; a stream continues where it stopped.
+The id of an event is where it ends in its file, so that it stays the same. Events of two files come in the order in
+which they were found: how far each was read is the cursor of a stream, from which another one continues.
 """
 
+import re
 from collections.abc import Iterator
 from heapq import merge
 from pathlib import Path
 from typing import Any
 
+from burnish.core.errors import AskError
 from burnish.core.events import CheckpointSaved, Event, Failed, Metric, Note, Progress, StateChanged
 from burnish.core.files import jsonable
 from burnish.core.runs.workspace import Workspace
@@ -29,6 +32,8 @@ _OF_STATES = {
     (TUNE, "succeeded"): "The job has successfully completed",
     (TUNE, "interrupted"): "The training saved its state and stopped",
 }
+_HISTORY = "history"
+_CURSOR = re.compile(r"ftcursor-(\d{1,15})\.(\d{1,15})\.(\d{1,15})")
 _LEVELS = {"info": "info", "warning": "warn", "command": "info"}
 _NAMES = {"loss": "train_loss", "eval_loss": "valid_loss"}
 
@@ -41,7 +46,7 @@ def list_events(
     Errors: AskError `ask.no-such-job`, `ask.bad-reference`.
     """
     place = Workspace.find(workspace)
-    found = _Reader(job_record(id, place), place).new()
+    found = [event for event, _ in _Reader(job_record(id, place), place).new()]
     return page(found[::-1], limit, after, "event")
 
 
@@ -50,21 +55,32 @@ def follow_events(
     *,
     after: str | None = None,
     workspace: Path | str | None = None,
-) -> Iterator[dict[str, Any] | None]:
-    """The events of a job in their order, until it has ended; None where there is none yet: the caller waits a little.
+) -> Iterator[tuple[dict[str, Any], str] | None]:
+    """The events of a job, each with its cursor, until it has ended; None where there is none yet: the caller waits.
 
-    `after` is the id of the last event that the caller has.
+    `after` is the last cursor that the caller has: what comes then has nothing twice, and leaves nothing out. It may
+    also be the id of an event: then what was found after it by time is left. Errors: AskError `ask.no-such-job`,
+    `ask.bad-reference` for an `after` that is neither.
     """
     place = Workspace.find(workspace)
-    reader = _Reader(job_record(id, place), place)
+    record = job_record(id, place)
+    cursor = _CURSOR.fullmatch(after) if after is not None else None
+    reader = _Reader(record, place, tuple(map(int, cursor.groups())) if cursor else (0, 0, 0))
+    first = reader.new()
+    if after is not None and cursor is None:
+        ids = [event["id"] for event, _ in first]
+        if after not in ids:
+            what = f"after: there is no event {after!r:.100} of this job"
+            raise AskError("ask.bad-reference", what, "begin again without `after`")
+        first = first[ids.index(after) + 1 :]
+    return _following(reader, first, id, place)
+
+
+def _following(
+    reader: "_Reader", found: list[tuple[dict[str, Any], str]], id: str, place: Workspace
+) -> Iterator[tuple[dict[str, Any], str] | None]:
     has_ended = False
     while True:
-        found = reader.new()
-        ids = [event["id"] for event in found]
-        if after in ids:
-            found, after = found[ids.index(after) + 1 :], None
-        elif after is not None:
-            found = []
         yield from found
         if has_ended:
             return
@@ -72,53 +88,74 @@ def follow_events(
         has_ended = status_of(record, states_of(record, place)) in ENDED  # what it wrote before is read once more
         if not has_ended and not found:
             yield None
+        found = reader.new()
+
+
+_Found = tuple[float, str, int, dict[str, Any]]
+"""An event with its time, its source, and how much of that source is read with it."""
 
 
 class _Reader:
     """Reads the events of a job from where it stopped."""
 
-    def __init__(self, record: FineTuningRecord, place: Workspace):
+    def __init__(self, record: FineTuningRecord, place: Workspace, read: tuple[int, ...] = (0, 0, 0)):
+        """`read`: how much of the job's history and of the events of its two steps is known."""
         self._record, self._place = record, place
-        self._offsets = {DATA: 0, TUNE: 0}
-        self._done = 0
-        self._total = 0
+        self._read = dict(zip((_HISTORY, DATA, TUNE), read, strict=True))
+        self._total = self._known_total() if self._read[TUNE] else 0
 
-    def new(self) -> list[dict[str, Any]]:
-        """The events since the last call, by time."""
-        record = job_record(self._record.id, self._place)
-        history = record.history[self._done :]
-        mine = [
-            (at, self._made(f"history-{self._done + n}", at, _SAID[happened].format(id=record.id)))
+    def new(self) -> list[tuple[dict[str, Any], str]]:
+        """The events since the last call, by time, each with the cursor after it."""
+        begun = self._read.copy()
+        lists = [self._of_history(), *(self._of_step(step) for step in (DATA, TUNE))]
+        found: list[tuple[dict[str, Any], str]] = []
+        for _, source, end, event in merge(*lists, key=lambda one: one[0]):
+            begun[source] = end
+            found.append((event, f"ftcursor-{begun[_HISTORY]}.{begun[DATA]}.{begun[TUNE]}"))
+        return found
+
+    def _of_history(self) -> "list[_Found]":
+        history, done = job_record(self._record.id, self._place).history, self._read[_HISTORY]
+        self._read[_HISTORY] = max(done, len(history))
+        return [
+            (at, _HISTORY, n + 1, self._made(f"history-{n}", at, _SAID[happened].format(id=self._record.id)))
             for n, (at, happened) in enumerate(history)
+            if n >= done
         ]
-        self._done += len(history)
-        steps = [self._of_step(step) for step in (DATA, TUNE)]
-        return [event for _, event in merge(mine, *steps, key=lambda pair: pair[0])]
 
-    def _of_step(self, step: str) -> list[tuple[float, dict[str, Any]]]:
+    def _known_total(self) -> int:
+        """The steps of the training, which an event said that the caller has."""
+        run = self._place.steps_of(self._record.recipe, self._record.number)[TUNE]
+        said = run.events.of_kinds("progress")
+        return next((one.total for one in said if isinstance(one, Progress) and one.phase == "train"), 0)
+
+    def _of_step(self, step: str) -> "list[_Found]":
         """Those of a step in the order of its file, each with a time that does not go back."""
         run = self._place.steps_of(self._record.recipe, self._record.number)[step]
         if not run.name.startswith(f"{self._record.run}/"):
             return self._of_reused(step, run.name)
-        found: list[tuple[float, dict[str, Any]]] = []
+        found: list[_Found] = []
         latest = 0.0
-        for event, offset in run.events.read(self._offsets[step]):
-            self._offsets[step] = offset
+        for event, offset in run.events.read(self._read[step]):
+            self._read[step] = offset
             latest = max(latest, event.at)
             if (said := self._said(step, event)) is not None:
                 message, level, data = said
-                found.append((latest, self._made(f"{step}-{offset}", event.at, message, level, data)))
+                found.append((latest, step, offset, self._made(f"{step}-{offset}", event.at, message, level, data)))
         return found
 
-    def _of_reused(self, step: str, run: str) -> list[tuple[float, dict[str, Any]]]:
+    def _of_reused(self, step: str, run: str) -> "list[_Found]":
         """Of a step that an earlier run has done, with the same inputs and settings: that it is reused."""
-        if self._offsets[step]:
-            return []
-        self._offsets[step] = 1
+        done = self._read[step]
         said = [f"The result of {run} is reused, which has the same inputs and settings"]
         said += [_OF_STATES[step, "succeeded"]]
+        self._read[step] = len(said)
         at = self._record.history[0][0]
-        return [(at, self._made(f"{step}-{number}", at, text)) for number, text in enumerate(said)]
+        return [
+            (at, step, number + 1, self._made(f"{step}-{number}", at, text))
+            for number, text in enumerate(said)
+            if number >= done
+        ]
 
     def _said(self, step: str, event: Event) -> tuple[str, str, dict[str, Any] | None] | None:
         """(message, level, metrics) of an event; None for one that OpenAI's clients have no use for."""

@@ -1,11 +1,15 @@
 """`python -m burnish.studio.serving.embedded`: the worker that `burnish ui` starts beside its server."""
 
 import argparse
+import os
 import time
 
 from burnish.core.errors import BurnishError
 from burnish.core.processes import end_with_parent
 from burnish.studio.queueing.jobs import work
+
+_NICE = 5
+"""What runs here gives way to the page beside it, and to what else a person does with the machine."""
 
 
 def main() -> None:
@@ -15,6 +19,8 @@ def main() -> None:
     parser.add_argument("--parent", type=int, required=True)
     asked = parser.parse_args()
     end_with_parent(asked.parent)
+    if hasattr(os, "nice"):
+        os.nice(_NICE)
     try:
         work(workspace=asked.workspace, say=_say)
     except BurnishError as error:

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -34,6 +35,10 @@ class Follower:
         """The size of files that end with a part of a line, which may never be completed."""
         self.skipped = 0
         """Bytes of lines that are no events: what a killed writer left, or longer than any event."""
+        self._brief: list[int] = []
+        self._phases: dict[int, Any] = {}
+        self._held: dict[int, bytes] = {}
+        """The last progress of a phase, where no event after it is known yet."""
         self.starts_over = False
         """Whether the events that were read before are not these: the caller forgets them."""
         self._look()
@@ -49,6 +54,14 @@ class Follower:
         """Skip the events that there are."""
         self._offsets = [_size(path) for path in self._files.values()]
 
+    def be_brief(self, until: str | None = None) -> None:
+        """Leave out what a page does not need of the events before a cursor, or before now: metrics, which the curves
+        have, and of the progress of a phase all but the first and the last. A cursor of other folders is ignored."""
+        self._brief = [_size(path) for path in self._files.values()]
+        if until is not None:
+            given = self._offsets_of(until)
+            self._brief = [min(pair) for pair in zip(self._brief, given, strict=True)] if given else []
+
     def has_news(self) -> bool:
         """Whether a file has grown, or the plan has changed; cheap."""
         self._look()
@@ -63,13 +76,39 @@ class Follower:
         if any(_size(path) < offset for path, offset in zip(self._files.values(), self._offsets, strict=True)):
             self._start_over()  # a file was written anew
         for place, (step, path) in enumerate(self._files.items()):
-            for line in self._lines(place, path):
-                self._offsets[place] += len(line)
-                if _is_event(line):
-                    found.append((step, line.rstrip(), self.cursor))
-                else:
-                    self.skipped += len(line)
+            while lines := self._lines(place, path):
+                for line in lines:
+                    is_brief = self._is_brief(place)
+                    self._offsets[place] += len(line)
+                    shown = self._of_brief(place, line) if is_brief else self._of_all(line)
+                    found += [(step, one.rstrip(), self.cursor) for one in shown]
+                if not self._is_brief(place):
+                    break
+            if held := self._held.pop(place, None):
+                found.append((step, held.rstrip(), self.cursor))
         return found
+
+    def _is_brief(self, place: int) -> bool:
+        return bool(self._brief) and self._offsets[place] < self._brief[place]
+
+    def _of_all(self, line: bytes) -> list[bytes]:
+        if _event_of(line) is not None:
+            return [line]
+        self.skipped += len(line)
+        return []
+
+    def _of_brief(self, place: int, line: bytes) -> list[bytes]:
+        """No metric; of the progress of a phase the first, and the last when something else follows."""
+        if b'"kind":"metric"' in line:
+            return []
+        event = _event_of(line) or {}
+        if event.get("kind") == "progress" and self._phases.get(place) == event.get("phase"):
+            self._held[place] = line
+            return []
+        if event.get("kind") == "progress":
+            self._phases[place] = event.get("phase")
+        held = self._held.pop(place, None)
+        return [*([] if held is None else [held]), *self._of_all(line)]
 
     def has_ended(self) -> bool:
         """Whether nothing will be written, unless the run is resumed."""
@@ -112,7 +151,7 @@ class Follower:
 
     def _start_over(self) -> None:
         self.starts_over = self.starts_over or any(self._offsets)
-        self._offsets, self._torn = [0] * len(self._offsets), {}
+        self._offsets, self._torn, self._brief, self._held = [0] * len(self._offsets), {}, [], {}
 
     @property
     def _tag(self) -> str:
@@ -120,16 +159,21 @@ class Follower:
         return hashlib.sha256(folders.encode("utf-8", "surrogateescape")).hexdigest()[:6]
 
     def _go_to(self, cursor: str) -> None:
+        offsets = self._offsets_of(cursor)
+        if offsets is None:
+            self.starts_over = True
+        else:
+            self._offsets = offsets
+
+    def _offsets_of(self, cursor: str) -> list[int] | None:
+        """None for a cursor of other folders."""
         match = _CURSOR.fullmatch(cursor)
         if match is None:
             raise AskError(
                 "ask.wrong-value", "this is no place in the events of a run", "leave it out to read them all"
             )
         offsets = [int(offset) for offset in match[1].split(".")]
-        if match[2] != self._tag or len(offsets) != len(self._files):
-            self.starts_over = True
-            return
-        self._offsets = offsets
+        return offsets if match[2] == self._tag and len(offsets) == len(self._files) else None
 
 
 def _size(path: Path) -> int:
@@ -139,8 +183,9 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _is_event(line: bytes) -> bool:
+def _event_of(line: bytes) -> dict[str, Any] | None:
     try:
-        return isinstance(orjson.loads(line), dict)
+        found = orjson.loads(line)
     except orjson.JSONDecodeError:
-        return False
+        return None
+    return found if isinstance(found, dict) else None

@@ -120,7 +120,8 @@ export const curvesQuery = (name: StepName) =>
         ]),
       );
     },
-    staleTime: Number.POSITIVE_INFINITY, // what comes after is in the events
+    staleTime: Number.POSITIVE_INFINITY, // what comes after is in the events of this visit;
+    gcTime: 0, // another visit reads them again
   });
 
 export interface StepFile {
@@ -153,6 +154,19 @@ export async function pieceOf(name: StepName, file: string, from: number, most: 
   const size = told ? Number(told[3]) : bytes.length;
   return { bytes, from: start, to: start + bytes.length, size };
 }
+
+export interface LogPart {
+  start: number;
+  /** Where the next part begins, and the end of the log; its first `dropped` bytes are gone. */
+  end: number;
+  size: number;
+  dropped: number;
+  lines: { text: string }[];
+}
+
+/** Whole lines of run.log from a position on: a position stays when the log is rotated. Below 0: from its end. */
+export const logPart = (name: StepName, start: number, signal?: AbortSignal) =>
+  get<LogPart>(`${stepPath(name)}/log`, { start }, signal);
 
 export async function textOf(name: StepName, file: string, most: number, signal?: AbortSignal): Promise<Piece> {
   const { bytes, ...rest } = await pieceOf(name, file, 0, most, signal);

@@ -36,6 +36,7 @@ export function useRun(name: RunName): FollowedRun {
   const live = useSyncExternalStore(follower.subscribe, follower.snapshot);
   const last = useRef("");
   const [isEnded, setEnded] = useState(false);
+  const [begin, setBegin] = useState<string>();
   const onEvent = useCallback(
     (event: StreamEvent) => {
       if (event.id) last.current = event.id;
@@ -47,16 +48,16 @@ export function useRun(name: RunName): FollowedRun {
     },
     [follower, refresh],
   );
-  const stream = useEvents(isEnded ? null : `${pathOf({ recipe, number })}/events`, onEvent, {
-    endEvent: "end",
-    lastId: last.current || undefined,
-  });
+  // Of what was before the run was read, the curves have the metrics: they are read after it.
+  const path = begin === undefined ? null : `${pathOf({ recipe, number })}/events?brief=${encodeURIComponent(begin)}`;
+  const stream = useEvents(isEnded ? null : path, onEvent, { endEvent: "end", lastId: last.current || undefined });
   const found = useQuery({
     ...runQuery(name),
     refetchInterval: (query) =>
       stream.state === "closed" && !isEnded && isActive(query.state.data?.state) ? WITHOUT_STREAM : false,
   });
   const detail = found.data;
+  useEffect(() => setBegin((known) => known ?? detail?.cursor), [detail?.cursor]);
   useEffect(() => {
     if (!isEnded || !isActive(detail?.state)) return;
     const again = setTimeout(() => setEnded(false), WITHOUT_STREAM); // it goes on: it was resumed

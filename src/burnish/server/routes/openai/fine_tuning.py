@@ -1,16 +1,15 @@
 """`/v1/fine_tuning/jobs`: fine-tuning as OpenAI's clients drive it."""
 
-from collections.abc import AsyncGenerator
-from pathlib import Path
+from collections.abc import AsyncGenerator, Iterator
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from starlette.concurrency import iterate_in_threadpool
 
 from burnish.server.routing import Place, Router, ServerSettings
 from burnish.server.streams import Streams, event, streams_of
+from burnish.server.threads import crews
 from burnish.studio.finetuning import checkpoints, events, jobs
 
 router = Router(prefix="/v1/fine_tuning", tags=["openai"])
@@ -235,13 +234,13 @@ def retrieve_fine_tuning_job(job_id: str, place: Place) -> Job:
     return Job.model_validate(jobs.get_job(job_id, workspace=place))
 
 
-@router.post("/jobs/{job_id}/cancel", scope="run")
+@router.post("/jobs/{job_id}/cancel", scope="run", work="queue")
 def cancel_fine_tuning_job(job_id: str, place: Place) -> Job:
     """Cancel a job. One that runs saves its state first."""
     return Job.model_validate(jobs.cancel_job(job_id, workspace=place))
 
 
-@router.post("/jobs/{job_id}/pause", scope="run")
+@router.post("/jobs/{job_id}/pause", scope="run", work="queue")
 def pause_fine_tuning_job(job_id: str, place: Place) -> Job:
     """Pause a job: it saves its state and gives its place to others. It is `paused` once it has stopped."""
     return Job.model_validate(jobs.pause_job(job_id, workspace=place))
@@ -275,15 +274,18 @@ def list_fine_tuning_events(
     limit: Limit = 20,
     after: After = None,
     stream: bool = False,
+    last_event_id: Annotated[str | None, Header(max_length=300)] = None,
 ) -> JobEventList | StreamingResponse:
-    """The events of a job, the newest first; with `stream`, as they happen, the oldest first, until the job ends."""
+    """The events of a job, the newest first; with `stream`, as they happen, the oldest first, until the job ends.
+
+    A stream continues after the `id` of its last event, as `Last-Event-ID` or `after`."""
     if not stream:
         return JobEventList.model_validate(events.list_events(job_id, limit=limit, after=after, workspace=place))
-    jobs.get_job(job_id, workspace=place)
-    return streams.response(_pieces(job_id, after, place), first=b"")  # their clients take `retry` for an event
+    following = events.follow_events(job_id, after=last_event_id or after, workspace=place)
+    return streams.response(_pieces(following), first=b"")  # their clients take `retry` for an event
 
 
-async def _pieces(job_id: str, after: str | None, place: Path) -> AsyncGenerator[bytes]:
-    async for found in iterate_in_threadpool(events.follow_events(job_id, after=after, workspace=place)):
-        yield b"" if found is None else event(found)
+async def _pieces(following: Iterator[tuple[dict[str, Any], str] | None]) -> AsyncGenerator[bytes]:
+    while (found := await crews.run("streams", next, following, "end")) != "end":
+        yield b"" if found is None else event(found[0], id=found[1])
     yield b"data: [DONE]\n\n"

@@ -1,6 +1,5 @@
 """The events of a run as they happen, by SSE."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ from starlette.responses import StreamingResponse
 from burnish.server.routes.runs.parameters import Number, Recipe
 from burnish.server.routing import Place, Router
 from burnish.server.streams import Streams, event, event_of_line, streams_of
+from burnish.server.threads import crews
 from burnish.studio.views.following import Follower
 
 router = Router(tags=["runs"])
@@ -23,6 +23,8 @@ _DESCRIPTION = """The events of a run, from the first or from `Last-Event-ID` on
 Each event has `data` of the form `{step, event}`, where `event` is a line of the step's events.jsonl, and an `id`: a
 client that sends it back as `Last-Event-ID` (browsers do) gets what comes after it, nothing twice. An event named
 `reset` means that the events before it are not of this run any more. The event `end` is the last."""
+_BRIEF = """The `cursor` of the run, or `now`: before it, metrics are left out, which `curves` has, and of
+the progress of a phase all but the first and the last. For a first connection: after Last-Event-ID all is sent."""
 _EXAMPLE = (
     'data: {"step":"tune","event":{"at":1.0,"kind":"metric","step":1,"values":{"loss":2.1}}}\nid: 0.98-5f2c01\n\n'
 )
@@ -46,14 +48,16 @@ async def follow_run(
     streams: Annotated[Streams, Depends(streams_of)],
     last_event_id: Annotated[str | None, Header(max_length=4096)] = None,
     after: Annotated[str | None, Query(max_length=4096, description="As Last-Event-ID, for other clients.")] = None,
+    brief: Annotated[str | None, Query(max_length=4096, description=_BRIEF)] = None,
 ) -> Response:
     """The events of a run, from the first or from `Last-Event-ID` on, as they happen."""
     cursor = last_event_id or after
     at_end = cursor is not None and cursor.endswith(_END)
-    follower = await asyncio.to_thread(
-        Follower, recipe, number, cursor.removesuffix(_END) if cursor else None, workspace=place
-    )
-    if at_end and not follower.has_news() and await asyncio.to_thread(follower.has_ended):
+    begin = cursor.removesuffix(_END) if cursor else None
+    follower = await crews.run("quick", Follower, recipe, number, begin, workspace=place)
+    if brief is not None and cursor is None:
+        follower.be_brief(None if brief == "now" else brief)
+    if at_end and not follower.has_news() and await crews.run("streams", follower.has_ended):
         return Response(status_code=204)
     return streams.response(_pieces(follower))
 
@@ -63,8 +67,8 @@ async def _pieces(follower: Follower) -> AsyncGenerator[bytes]:
     while True:
         ended = False
         if not follower.has_news() and time.monotonic() - looked >= _ENDED_SECONDS:
-            looked, ended = time.monotonic(), await asyncio.to_thread(follower.has_ended)
-        found = await asyncio.to_thread(follower.read) if follower.has_news() else []
+            looked, ended = time.monotonic(), await crews.run("streams", follower.has_ended)
+        found = await crews.run("streams", follower.read) if follower.has_news() else []
         if follower.starts_over:
             follower.starts_over = False
             yield event({}, name="reset", id=follower.cursor)

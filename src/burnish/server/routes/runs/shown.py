@@ -1,10 +1,13 @@
 """Runs: list, show, compare, stop."""
 
+from collections.abc import Callable
+from pathlib import Path as Folder
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from burnish.server.listed import listed
 from burnish.server.problems import Problem
 from burnish.server.routes.runs.parameters import Number, Recipe
 from burnish.server.routing import Place, Router
@@ -13,8 +16,6 @@ from burnish.studio.listing import pages
 from burnish.studio.views.detail import run_detail
 
 router = Router(tags=["runs"])
-_AGE = 1.0
-"""Seconds that the list may be old: clients that ask at the same moment share one look at the folders."""
 RunName = Annotated[str, Query(max_length=300, description="recipe, recipe/number or recipe/number/step.")]
 
 
@@ -83,7 +84,7 @@ class Filter(BaseModel):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        return {**self.model_dump(exclude={"q"}), "text": self.q, "max_age": _AGE}
+        return {**self.model_dump(exclude={"q"}), "text": self.q}
 
 
 class Choice(BaseModel):
@@ -170,18 +171,27 @@ class Comparison(BaseModel):
     steps: dict[str, dict[str, Any]]
 
 
-@router.get("/runs", scope="read")
-def list_runs(filter: Annotated[Filter, Query()], place: Place) -> RunPage:
-    """The steps that were run, newest first, by page."""
-    page = pages.steps_page(**filter.arguments, workspace=place)
-    return RunPage(runs=[RunRow.model_validate(row) for row in page.items], next=page.next, total=page.total)
+@router.get("/runs", scope="read", response_model=RunPage)
+def list_runs(filter: Annotated[Filter, Query()], place: Place) -> Response:
+    """The steps that were run, newest first, by page; the list may be two seconds old."""
+    return _listed(RunPage, pages.steps_page, filter, place)
 
 
-@router.get("/runs/grouped", scope="read")
-def list_whole_runs(filter: Annotated[Filter, Query()], place: Place) -> GroupPage:
-    """Whole runs with their steps, newest first, by page."""
-    page = pages.runs_page(**filter.arguments, workspace=place)
-    return GroupPage(runs=[RunGroup.model_validate(row) for row in page.items], next=page.next, total=page.total)
+@router.get("/runs/grouped", scope="read", response_model=GroupPage)
+def list_whole_runs(filter: Annotated[Filter, Query()], place: Place) -> Response:
+    """Whole runs with their steps, newest first, by page; the list may be two seconds old."""
+    return _listed(GroupPage, pages.runs_page, filter, place)
+
+
+def _listed(
+    model: type[RunPage | GroupPage], verb: Callable[..., pages.Page], filter: Filter, place: Folder
+) -> Response:
+    def find(max_age: float) -> bytes:
+        page = verb(**filter.arguments, max_age=max_age, workspace=place)
+        shown = model.model_validate({"runs": page.items, "next": page.next, "total": page.total})
+        return shown.model_dump_json().encode()
+
+    return Response(listed.answer((model, place, filter.model_dump_json()), find), media_type="application/json")
 
 
 @router.get("/runs/compare", scope="read")
@@ -196,7 +206,7 @@ def show_run(recipe: Recipe, number: Number, place: Place) -> RunDetail:
     return RunDetail.model_validate(run_detail(recipe, number, workspace=place))
 
 
-@router.post("/runs/{recipe}/{number}/stop", scope="run")
+@router.post("/runs/{recipe}/{number}/stop", scope="run", work="queue")
 def stop_run(recipe: Recipe, number: Number, place: Place) -> Stopped:
     """Stop a run after it saves its state; a second request stops it at once."""
     return Stopped(requested=studio.stop(f"{recipe}/{number}", workspace=place))

@@ -87,7 +87,7 @@ def list_curves(
     return Curves.model_validate(found)
 
 
-@router.get(_AT + "/rows", scope="read")
+@router.get(_AT + "/rows", scope="read", work="slow")
 def list_ledger_rows(
     recipe: Recipe,
     number: Number,
@@ -106,7 +106,7 @@ def list_ledger_rows(
     return Ledger.model_validate(row_views.rows(f"{recipe}/{number}/{step}", **asked, workspace=place))
 
 
-@router.get(_AT + "/rollouts", scope="read")
+@router.get(_AT + "/rollouts", scope="read", work="slow")
 def list_rollouts(
     recipe: Recipe,
     number: Number,

@@ -53,7 +53,8 @@ export class LogReader {
     }
   }
 
-  private add(raw: string): void {
+  /** A whole line. */
+  add(raw: string): void {
     const text = plain(raw);
     const head = HEAD.exec(text);
     const level = head ? (NAMED[head[4] as string] as Level) : levelOf(text, this.lines.at(-1)?.level);

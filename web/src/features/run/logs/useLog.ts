@@ -1,11 +1,41 @@
 // A log of a step: its last part at once, what is before it when it is wanted, and what is written while one reads.
 import { useCallback, useEffect, useRef, useState } from "react";
 import { Problem } from "@/api/problem";
-import { pieceOf, type StepName } from "../api";
+import { logPart, pieceOf, type StepName } from "../api";
 import { type LogLine, LogReader } from "./lines";
 
 const PIECE = 8 << 20;
 const WAIT = 1_000;
+
+/** A part of a log, given to a reader: where it begins and ends, the end of the log, and what of it is gone. */
+interface Part {
+  from: number;
+  to: number;
+  size: number;
+  gone: number;
+}
+
+/** The lines of run.log as the server reads them, also over its rotations. */
+async function linesInto(reader: LogReader, name: StepName, at: number, signal: AbortSignal): Promise<Part> {
+  const { start, end, size, dropped, lines } = await logPart(name, at, signal);
+  for (const { text } of lines) reader.add(text);
+  return { from: start, to: end, size, gone: dropped };
+}
+
+/** The bytes of another file. */
+async function bytesInto(
+  reader: LogReader,
+  name: StepName,
+  file: string,
+  at: number,
+  signal: AbortSignal,
+): Promise<Part> {
+  const piece = await pieceOf(name, file, at, PIECE, signal);
+  // the first line may be half of one
+  const bytes = at < 0 && piece.from > 0 ? piece.bytes.subarray(piece.bytes.indexOf(10) + 1) : piece.bytes;
+  if (bytes.length && !signal.aborted) reader.take(bytes);
+  return { from: piece.to - bytes.length, to: piece.to, size: piece.size, gone: 0 };
+}
 
 export interface Log {
   lines: readonly LogLine[];
@@ -47,16 +77,15 @@ export function useLog(name: StepName, file: string, isGrowing: boolean): Log {
     setShown({ lines: [], skipped: 0, isLoading: true, error: null });
     const read = async () => {
       try {
-        const piece = await pieceOf({ recipe, number, step }, file, place.current.at, PIECE, stopper.signal);
+        const { at, first } = place.current;
+        const own = { recipe, number, step };
+        const part =
+          file === "run.log"
+            ? await linesInto(reader.current, own, at, stopper.signal)
+            : await bytesInto(reader.current, own, file, at, stopper.signal);
         if (stopper.signal.aborted) return;
-        let bytes = piece.bytes;
-        if (place.current.at < 0) {
-          if (piece.from > 0) bytes = bytes.subarray(bytes.indexOf(10) + 1); // the first line may be half of one
-          place.current.first = piece.to - bytes.length;
-        }
-        place.current.at = piece.to;
-        if (bytes.length) reader.current.take(bytes);
-        const hasMore = piece.to < piece.size;
+        place.current = { at: part.to, first: at < 0 ? part.from - part.gone : first };
+        const hasMore = part.to < part.size && part.to > at; // else a line that is being written
         if (!hasMore && !growing.current) reader.current.take(new Uint8Array(), true);
         setShown({ lines: reader.current.lines.slice(), skipped: place.current.first, isLoading: false, error: null });
         if (hasMore) void read();

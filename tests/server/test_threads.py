@@ -1,0 +1,119 @@
+"""Slow work takes no thread of quick answers, nobody waits without end, and lists are shared and never too old."""
+
+import asyncio
+import socket
+import threading
+
+import pytest
+
+from burnish.core.errors import BurnishError
+from burnish.core.http.sockets import bound_socket
+from burnish.server import listed as listed_module
+from burnish.server import streams as streams_module
+from burnish.server.listed import Listed
+from burnish.server.streams import KEEPALIVE_COMMENT, Streams
+from burnish.server.threads import _MOST_WAITING, _THREADS, Crews
+from burnish.studio.kept_workrooms import KeptWorkroom
+
+
+def test_slow_requests_leave_the_quick_ones_alone_and_too_many_are_refused():
+    crews, go = Crews(), threading.Event()
+
+    async def ask() -> None:
+        most = _THREADS["slow"] + _MOST_WAITING["slow"]
+        slow = [asyncio.create_task(crews.run("slow", go.wait, 20)) for _ in range(most)]
+        while crews._limits["slow"].statistics().tasks_waiting < _MOST_WAITING["slow"]:
+            await asyncio.sleep(0)
+        with pytest.raises(BurnishError) as caught:
+            await crews.run("slow", go.wait)
+        assert caught.value.code == "machine.busy"
+        assert await crews.run("quick", int, "7") == 7
+        go.set()
+        assert all(await asyncio.gather(*slow))
+
+    asyncio.run(ask())
+
+
+def test_a_request_to_a_workroom_waits_for_a_free_child_for_a_limited_time():
+    room = KeptWorkroom("burnish.stages.data.viewing", most=0)
+    with pytest.raises(BurnishError) as caught:
+        room.ask({}, patience=0.01)
+    assert caught.value.code == "machine.busy"
+
+
+def test_a_stream_says_that_it_lives_while_its_next_piece_lets_wait(monkeypatch):
+    monkeypatch.setattr(streams_module, "KEEPALIVE_SECONDS", 0.0)
+    monkeypatch.setattr(streams_module, "_LOOK_SECONDS", 0.001)
+    streams, ended = Streams(), []
+
+    async def pieces():
+        yield b"one"
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    async def read() -> None:
+        answer = streams.response(pieces(), first=b"first").body_iterator
+        assert [await anext(answer) for _ in range(4)] == [b"first", b"one", KEEPALIVE_COMMENT, KEEPALIVE_COMMENT]
+        await answer.aclose()
+
+    asyncio.run(read())
+    assert (ended, streams.open) == ([True], 0)
+
+
+def test_an_answer_in_two_parts_is_sent_at_once():
+    with bound_socket("127.0.0.1", 0) as bound:
+        assert bound.proto == socket.IPPROTO_TCP  # asyncio sets TCP_NODELAY for these alone
+
+
+def test_a_list_is_shared_found_anew_in_the_background_and_at_once_after_a_change(monkeypatch, until):
+    clock = [100.0]
+    monkeypatch.setattr(listed_module, "time", type("Clock", (), {"monotonic": staticmethod(lambda: clock[0])}))
+    listed, ages = Listed(), []
+
+    def find(age: float) -> bytes:
+        ages.append(age)
+        return str(len(ages)).encode()
+
+    assert [listed.answer("key", find) for _ in range(3)] == [b"1"] * 3
+    clock[0] += 1.5
+    assert listed.answer("key", find) in (b"1", b"2")  # who asks does not wait
+    until(lambda: listed.answer("key", find) == b"2")
+    clock[0] += 3.0
+    assert listed.answer("key", find) == b"3"
+    listed.changed()
+    clock[0] += 0.1
+    assert listed.answer("key", find) == b"4"
+    assert ages[-1] == pytest.approx(0.1)  # what was known before the change is not used
+
+
+def test_callers_of_a_list_at_the_same_moment_share_one_look():
+    listed, seen = Listed(), []
+    begun, go = threading.Event(), threading.Event()
+
+    def find(_age: float) -> bytes:
+        begun.set()
+        assert go.wait(20)
+        return b"found"
+
+    callers = [threading.Thread(target=lambda: seen.append(listed.answer("key", find))) for _ in range(5)]
+    for caller in callers:
+        caller.start()
+    assert begun.wait(20)
+    go.set()
+    for caller in callers:
+        caller.join(20)
+    assert seen == [b"found"] * 5
+
+
+def test_an_error_of_a_list_is_that_of_who_asks():
+    listed = Listed()
+
+    def fail(_age: float) -> bytes:
+        raise OSError("gone")
+
+    for _ in range(2):
+        with pytest.raises(OSError, match="gone"):
+            listed.answer("key", fail)
+    assert listed.answer("key", lambda _: b"back") == b"back"
