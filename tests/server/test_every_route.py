@@ -38,6 +38,8 @@ OUTSIDE = (
     "C:%5csecret.txt",
     "out/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/secret.txt",
 )
+ORIGINS = ("https://evil.example", "http://127.0.0.1:1", "null", "http://localhost.evil.example")
+HOSTS = ("evil.example", "127.0.0.1:1", "localhost", "127.0.0.1.evil.example", "127.0.0.1@evil.example")
 SECRET = "the-secret-outside-of-the-workspace"
 
 
@@ -82,23 +84,43 @@ def test_a_wrong_token_or_cookie_opens_no_route(studio, anyone, method, path):
         assert anyone.request(method, address(path), headers=headers).status_code in (401, 429)
 
 
-@pytest.mark.parametrize(
-    "origin", ["https://evil.example", "http://127.0.0.1:1", "null", "http://localhost.evil.example"]
-)
-def test_an_evil_origin_is_refused_on_every_route_and_method(studio, origin):
-    for method, path in itertools.product(METHODS, [*PATHS, "/", "/login"]):
-        answer = studio.page.request(method, address(path), headers={"Origin": origin})
-        assert answer.status_code == 403, (method, path)
-        assert "access-control-allow-origin" not in answer.headers
+def asked(values):
+    """Each route and method with one of some values, each value on every method."""
+    return zip(itertools.product(METHODS, [*PATHS, "/", "/login"]), itertools.cycle(values))
 
 
-@pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1:1", "localhost", "127.0.0.1.evil.example", "127.0.0.1@evil.example"]
-)
-def test_an_evil_host_is_refused_on_every_route_and_method(studio, host):
-    for method, path in itertools.product(METHODS, [*PATHS, "/", "/login"]):
-        answer = studio.page.request(method, address(path), headers={"Host": host})
-        assert answer.status_code == 403, (method, path)
+def refuse_origin(studio, method, path, origin):
+    answer = studio.page.request(method, address(path), headers={"Origin": origin})
+    assert answer.status_code == 403, (method, path, origin)
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def refuse_host(studio, method, path, host):
+    assert studio.page.request(method, address(path), headers={"Host": host}).status_code == 403, (method, path, host)
+
+
+def test_every_route_and_method_refuses_evil_origins(studio):
+    for (method, path), origin in asked(ORIGINS):
+        refuse_origin(studio, method, path, origin)
+
+
+def test_every_route_and_method_refuses_evil_hosts(studio):
+    for (method, path), host in asked(HOSTS):
+        refuse_host(studio, method, path, host)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_each_evil_origin_is_refused_on_every_route_and_method(studio, origin):
+    for (method, path), value in asked([origin]):
+        refuse_origin(studio, method, path, value)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("host", HOSTS)
+def test_each_evil_host_is_refused_on_every_route_and_method(studio, host):
+    for (method, path), value in asked([host]):
+        refuse_host(studio, method, path, value)
 
 
 def test_the_servers_own_origin_is_let_in(studio):
