@@ -37,7 +37,7 @@ demo: $(USER) $(KERNELS) ## Run the demo on the built-in model: data, adapter, e
 
 test: $(DEV) $(KERNELS) ## Run all tests
 	@$(BIN)/python -m compileall -q src  # where PYTHONDONTWRITEBYTECODE is set, each process would compile all it imports
-	OMP_NUM_THREADS=1 TORCHDYNAMO_DISABLE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not torture and not gpu" --durations 15
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 TORCHDYNAMO_DISABLE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not torture and not gpu" --durations 15
 
 $(WEB): web/package.json web/package-lock.json web/.npmrc
 	cd web && npm ci --no-audit --no-fund && touch node_modules/.package-lock.json

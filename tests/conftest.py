@@ -24,7 +24,23 @@ from burnish.studio.executing import execution
 from forked_modules import TorchServers
 from some_cases import leave_to_torture
 
-_ORDER = ("e2e", "museum", "studio", "train", "cli", "export", "stages", "models", "tokens", "evals", "gpu", "jobs")
+_ORDER = (
+    "page",
+    "e2e",
+    "museum",
+    "studio",
+    "train",
+    "cli",
+    "export",
+    "stages",
+    "models",
+    "tokens",
+    "evals",
+    "gpu",
+    "jobs",
+    "server",
+    "serve",
+)
 IN_MEMORY = "/dev/shm"
 LONG = {folder: place for place, folder in enumerate(_ORDER)}
 
