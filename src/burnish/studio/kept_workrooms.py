@@ -18,13 +18,13 @@ from typing import IO, Any
 from burnish.core.errors import MachineError, RunError
 from burnish.core.processes import module_command
 from burnish.jobs.environment import worker_environment
-from burnish.studio.workrooms import error_of
+from burnish.studio.workrooms import SHOWN, broken, error_of
 
 IDLE_SECONDS = 300.0
 ANSWER_SECONDS = 600.0
 PATIENCE_SECONDS = 30.0
 """That a request waits for a free child."""
-_TAIL, _ENDING_SECONDS = 2_000, 5.0
+_ENDING_SECONDS = 5.0
 
 
 class KeptWorkroom:
@@ -171,12 +171,11 @@ class _Child:
         return b"".join(parts)
 
     def _broken(self, what: str, kind: type[RunError] = RunError) -> RunError:
-        self._errors.seek(0, os.SEEK_END)
-        self._errors.seek(max(0, self._errors.tell() - _TAIL))
-        tail = self._errors.read().decode(errors="replace").strip()
         status = self._process.poll()
         ended = "" if status is None else f" and ended with status {status}"
-        return kind("run.failed", f"{self._module} {what}{ended}", tail or "ask again; the machine may be busy")
+        end = self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, end - SHOWN))
+        return broken(f"{self._module} {what}{ended}", self._errors.read(), kind)
 
     def end(self) -> None:
         """End it at once: it only reads."""

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import secrets
 import subprocess
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -13,6 +14,8 @@ from burnish.core.secrets import mask
 from burnish.jobs.environment import worker_environment
 
 _log = logging.getLogger(__name__)
+SHOWN = 2_000
+"""Bytes of what a child process printed."""
 
 
 def require(package: str, extra: str) -> None:
@@ -37,10 +40,7 @@ def ask(module: str, request: dict[str, Any]) -> dict[str, Any]:
     try:
         answer = json.loads(done.stdout)
     except ValueError:
-        tail = done.stderr.decode(errors="replace")[-2000:]
-        raise RunError(
-            "run.failed", f"{module} exited with status {done.returncode}", tail or "it printed nothing"
-        ) from None
+        raise broken(f"{module} exited with status {done.returncode}", done.stderr) from None
     if "error" in answer:
         raise error_of(module, answer["error"])
     return answer
@@ -52,3 +52,11 @@ def error_of(module: str, record: Mapping[str, Any]) -> BurnishError:
     if "trace" in record:
         _log.error("%s failed (%s):\n%s", module, record["reference"], mask(record["trace"]))
     return error_from_dict(record)
+
+
+def broken(what: str, printed: bytes, kind: type[RunError] = RunError, code: str = "run.failed") -> RunError:
+    """The error of a child process that gave no answer. The end of what it printed, which holds paths of this machine,
+    is logged under the reference that the fix names."""
+    reference, tail = secrets.token_hex(8), printed[-SHOWN:].decode(errors="replace").strip()
+    _log.error("%s (%s); it printed:\n%s", what, reference, mask(tail) or "nothing")
+    return kind(code, what, f"try again; the log has the details under {reference}")

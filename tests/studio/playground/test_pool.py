@@ -131,7 +131,7 @@ def test_an_idle_process_ends_after_its_time(playground):
 
 @pytest.mark.parametrize(
     ("model", "code", "text"),
-    [("broken", "model.broken", "truncated"), ("silent", "run.engine-failed", "ended (3): a library gave up")],
+    [("broken", "model.broken", "truncated"), ("silent", "run.engine-failed", "loaded ended (3)")],
 )
 def test_why_a_model_cannot_be_loaded_is_told_each_time_it_is_asked(playground, log, model, code, text):
     async def work():

@@ -13,10 +13,11 @@ from burnish.core.errors import BurnishError, RunError, error_from_dict
 from burnish.core.processes import module_command
 from burnish.core.secrets import mask
 from burnish.jobs.environment import worker_environment
+from burnish.studio.workrooms import broken
 
 _MODULE = "burnish.stages.ship.playground"
 _LONGEST_LINE = 1 << 20
-_END_SECONDS, _TAIL = 10.0, 2_000
+_END_SECONDS = 10.0
 
 
 class ModelProcess:
@@ -144,9 +145,7 @@ class ModelProcess:
     def _ended(self) -> RunError:
         status = self._process.returncode
         how = "was ended" if status is None else f"was ended by signal {-status}" if status < 0 else f"ended ({status})"
-        tail = ""
+        printed = b""
         with contextlib.suppress(OSError):
-            tail = mask(self._log.read_bytes()[-_TAIL:].decode(errors="replace").strip())
-        last = tail.splitlines()[-1] if tail else ""
-        what = f"the process that had the model loaded {how}{f': {last}' if last else ''}"
-        return RunError("run.engine-failed", what, f"ask again: it is started again; its log is {self._log}")
+            printed = self._log.read_bytes()
+        return broken(f"the process that had the model loaded {how}", printed, code="run.engine-failed")
