@@ -3,15 +3,17 @@
 import os
 import shutil
 import signal
+import threading
 
 import pytest
 
+from burnish.core.errors import MachineError
 from burnish.core.runs.submitted import SubmittedRun, is_in_progress
 from burnish.jobs.database.database import Database
 from burnish.jobs.queue.queue import Queue
 from burnish.studio import runs
 from burnish.studio.listing.pages import runs_page
-from burnish.studio.queueing.jobs import cancel_jobs, cancel_run, resume_run
+from burnish.studio.queueing.jobs import cancel_jobs, cancel_run, resume_run, work
 from burnish.studio.registry import gc
 
 
@@ -94,6 +96,33 @@ def test_a_stopped_run_resumes_after_its_database_was_lost(recipe, submitted, dr
     fresh = Queue(Database.of(workspace))
     assert [job.state for job in fresh.jobs()] == ["queued", "queued"]
     fresh.database.close()
+
+
+@pytest.mark.parametrize("change", ["removed", "restored"])
+def test_a_worker_whose_database_is_replaced_saves_its_state_and_ends_with_the_reason(
+    slow, submitted, drain, workspace, until, tmp_path, change
+):
+    submitted(slow)
+    run = workspace.run("s", 1, "wait")
+    backup = shutil.copytree(workspace.database.parent, tmp_path / "backup")  # nobody writes now
+
+    def replace():
+        until(lambda: (run.scratch / "checkpoints" / "1").exists())
+        for file in workspace.database.parent.glob("burnish.db*"):
+            file.unlink()
+        if change == "restored":
+            shutil.copytree(backup, workspace.database.parent, dirs_exist_ok=True)
+
+    replacing = threading.Thread(target=replace)
+    replacing.start()
+    with pytest.raises(MachineError, match="removed or replaced") as error:
+        drain()
+    replacing.join()
+    assert "start this program again" in error.value.fix
+    assert run.state == "interrupted"
+    (tmp_path / "release").touch()
+    work(until_idle=True, workspace=workspace.root, say=lambda _: None)
+    assert run.artifact().measures == {"resumed": True}
 
 
 def test_gc_keeps_what_a_stopped_run_needs_to_resume(recipe, submitted, drain, states, workspace):

@@ -10,7 +10,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from burnish.core.errors import AskError, MachineError
-from burnish.jobs.database.faults import BUSY_SECONDS
+from burnish.jobs.database.faults import BUSY_SECONDS, ReplacedDatabaseError
 
 WRITING = "burnish_writing"
 """The execution option of a connection whose next transaction writes."""
@@ -66,7 +66,7 @@ def guard(engine: Engine, path: Path) -> None:
     def refuse_another(*_: object) -> None:
         if _file(path) != opened:
             what = f"the database {path} was removed or replaced while it was in use"
-            raise MachineError("machine.no-database", what, "start this program again: it opens the new one")
+            raise ReplacedDatabaseError("machine.no-database", what, "start this program again: it opens the new one")
 
     event.listen(engine, "do_connect", refuse_another)
     event.listen(engine, "checkout", refuse_another)

@@ -24,6 +24,10 @@ _UNUSABLE = ("08", "28", "3D", "57", "58", "25006", "42501")
 """A connection that is lost or refused, a database that is missing, shut down, or may not be written."""
 
 
+class ReplacedDatabaseError(MachineError):
+    """The file of a database was removed, or another one is in its place."""
+
+
 @contextmanager
 def named(place: str) -> Generator[None]:
     """Raise errors of the database at `place` as MachineError, with the fix."""

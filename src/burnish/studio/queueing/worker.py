@@ -22,6 +22,7 @@ from burnish.core.events import Event
 from burnish.core.faults import as_burnish_error
 from burnish.core.plan import PlannedStep
 from burnish.core.runs.workspace import Workspace
+from burnish.jobs.database.faults import ReplacedDatabaseError
 from burnish.jobs.launchers.protocol import Launcher
 from burnish.jobs.queue.backoff import backoff
 from burnish.jobs.queue.job import Job, Lease, Slot, Worker
@@ -111,6 +112,8 @@ class QueueWorker:
         self._held: list[_Held] = []
         self._stops = 0
         self._unreachable_since: float | None = None
+        self._replaced: ReplacedDatabaseError | None = None
+        """Why this worker ends: its database is not the one of the workspace any more."""
         self._revision, self._looked = 0, -math.inf
         """The newest change of the queue whose end is recorded in its folder, and when that was looked for."""
 
@@ -118,22 +121,32 @@ class QueueWorker:
         """Save the state of running steps, give their jobs back, and end; a second call kills them."""
         self._stops += 1
 
+    @property
+    def _is_ending(self) -> bool:
+        return bool(self._stops) or self._replaced is not None
+
     def run(self, *, until_idle: bool = False) -> None:
-        """Work until `stop`; with `until_idle`, until no job is queued or running."""
+        """Work until `stop`; with `until_idle`, until no job is queued or running.
+
+        Errors: those of `Queue.register_worker`; MachineError `machine.no-database` if the file of the database was
+        removed or replaced, once what runs has saved its state: in a new one its jobs wait again.
+        """
         worker = self._queue.register_worker(self._slots)
         ended = threading.Event()
         threading.Thread(target=self._end_overdue, args=(ended,), name="leases", daemon=True).start()
         try:
-            while not (self._stops and not self._held):
+            while not (self._is_ending and not self._held):
                 self._pass_on_stop()
                 self._beat()
                 self._reap()
                 self._record_ends()
-                has_more = not self._stops and self._lease(worker)
+                has_more = not self._is_ending and self._lease(worker)
                 if until_idle and not has_more and not self._held and self._is_idle():
                     return
                 if not has_more:
                     time.sleep(_POLL_SECONDS)
+            if self._replaced is not None:
+                raise self._replaced
         finally:
             ended.set()
             while self._record_ends(now=True):
@@ -222,8 +235,8 @@ class QueueWorker:
     def _reap(self) -> None:
         """Report the jobs whose threads have ended."""
         for held in [held for held in self._held if held.outcome is not None]:
-            if held.why == "lost":
-                self._say(f"{held.name}: another worker has taken it over")
+            if held.why == "lost" or self._replaced is not None:
+                self._say(f"{held.name}: it is another worker's now")
                 self._held.remove(held)
                 continue
             try:
@@ -282,14 +295,19 @@ class QueueWorker:
     def _pass_on_stop(self) -> None:
         """Pass on that this worker is to end."""
         for held in self._held:
-            if self._stops:
+            if self._is_ending:
                 held.stop("leaving", at_once=self._stops > 1)
 
     @contextlib.contextmanager
     def _tolerating_database(self) -> Generator[None]:
-        """A database that cannot be reached is tried again; leases run out meanwhile."""
+        """A database that cannot be reached is tried again; leases run out meanwhile. One that was replaced ends this
+        worker."""
         try:
             yield
+        except ReplacedDatabaseError as error:
+            if self._replaced is None:
+                self._say(f"{error.what}; this worker ends when what it runs has saved its state")
+            self._replaced = error
         except BurnishError as error:
             if not error.code.startswith("machine."):
                 raise
