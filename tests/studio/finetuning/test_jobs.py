@@ -1,15 +1,19 @@
 """Fine-tuning jobs without a server: what is recorded, and what remains when the queue's database is gone."""
 
 import json
+import os
+import signal
 
 import pytest
 
 from burnish.core.errors import BurnishError
+from burnish.core.runs.submitted import SubmittedRun
+from burnish.jobs.queue.queue import Queue
 from burnish.studio.datasets import upload
 from burnish.studio.finetuning.events import follow_events, list_events
 from burnish.studio.finetuning.jobs import cancel_job, create_job, get_job, list_jobs, pause_job, resume_job
 from burnish.studio.finetuning.recipe import name_of
-from burnish.studio.queueing.jobs import work
+from burnish.studio.queueing.jobs import jobs, work
 
 METHOD = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 1}}}
 BAD = b'{"messages": 3}\n' + json.dumps({"messages": [{"role": "user", "content": "hi"}]}).encode() + b"\n"
@@ -46,6 +50,33 @@ def test_what_ended_is_known_without_the_database(workspace, root, created):
     assert after[0]["error"] == before[0]["error"]
     assert "bad.jsonl:1" in after[0]["error"]["message"]
     assert list_events(failed["id"], **root)["data"][0]["level"] in ("info", "error")
+
+
+@pytest.mark.parametrize(("writes", "is_created"), [(0, False), (1, False), (2, True)])
+def test_a_kill_while_a_job_is_created_leaves_a_whole_job_or_none(created, root, workspace, writes, is_created):
+    """Before its record, before that of its run, and before its run is queued."""
+    left = iter(range(writes))
+
+    def killed(act):
+        def acted(*arguments):
+            if next(left, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return act(*arguments)
+
+        return acted
+
+    if (child := os.fork()) == 0:
+        SubmittedRun.write_beside, Queue.add = killed(SubmittedRun.write_beside), killed(Queue.add)
+        created(metadata={"team": "a"})
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    work(until_idle=True, say=lambda _: None, **root)
+    found = list_jobs(**root)["data"]
+    assert [(job["status"], job["metadata"]) for job in found] == [("failed", {"team": "a"})] * is_created
+    assert {one.run for one in jobs(**root)} == {job["run"] for job in found}
+    if not is_created:
+        with pytest.raises(BurnishError, match="no fine-tuning job"):
+            get_job("ftjob-ft-1", **root)
 
 
 PAIR = {

@@ -18,6 +18,8 @@ from burnish.core.runs.records import is_there, read_record
 from burnish.core.runs.run import is_held
 from burnish.core.runs.workspace import Workspace
 
+SUBMITTED = "submitted.json"
+
 
 @dataclass(frozen=True)
 class Options:
@@ -37,20 +39,25 @@ class SubmittedRun:
     """The records of one submitted run."""
 
     def __init__(self, workspace: Workspace, recipe: str, number: int):
-        self._workspace, self._recipe, self._number = workspace, recipe, number
+        self._workspace, self.recipe, self.number = workspace, recipe, number
         self._folder = workspace.queue_folder(recipe, number)
 
     @property
     def name(self) -> str:
-        return f"{self._recipe}/{self._number}"
+        return f"{self.recipe}/{self.number}"
 
     def exists(self) -> bool:
         return is_there(self._file)
 
-    def write(self, values: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], options: Options) -> None:
-        """Record a recipe, its steps as `burnish.studio.queueing.plans` describes them, and the options."""
+    def write_beside(self, name: str, record: Mapping[str, Any]) -> None:
+        """Record what else is to be known of the run: before `write`, so that a submitted run always has it."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        write_json(self._file, {"values": values, "options": asdict(options), "steps": steps}, mode=0o600)
+        write_json(self._folder / name, record, mode=0o600)
+
+    def write(self, values: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], options: Options) -> None:
+        """Record a recipe, its steps as `burnish.studio.queueing.plans` describes them, and the options: from now on
+        the run is submitted."""
+        self.write_beside(self._file.name, {"values": values, "options": asdict(options), "steps": steps})
 
     @property
     def options(self) -> Options:
@@ -86,19 +93,19 @@ class SubmittedRun:
 
     def reopen(self, steps: Collection[str]) -> None:
         """Forget that steps ended, and that the run was stopped: they are resumed."""
-        self._workspace.stop_file(self._recipe, self._number).unlink(missing_ok=True)
+        self._workspace.stop_file(self.recipe, self.number).unlink(missing_ok=True)
         for step in steps:
             self.forget_end(step)
 
     def is_unfinished(self) -> bool:
         """Whether a step waits or runs, and no stop was requested."""
-        if not self.exists() or self._workspace.is_stopped(self._recipe, self._number):
+        if not self.exists() or self._workspace.is_stopped(self.recipe, self.number):
             return False
         return any(self.end_of(step) is None for step in self.needs)
 
     @property
     def _file(self) -> Path:
-        return self._folder / "submitted.json"
+        return self._folder / SUBMITTED
 
     @property
     def record(self) -> dict[str, Any]:

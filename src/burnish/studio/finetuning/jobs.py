@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import AskError, BurnishError
+from burnish.core.runs.submitted import SubmittedRun
 from burnish.core.runs.workspace import Workspace
 from burnish.studio.datasets.names import find
 from burnish.studio.finetuning.files import file_record
@@ -59,25 +60,18 @@ def create_job(
         hyperparameters=method[kind]["hyperparameters"],
         seed=seed,
     )
+    made: list[FineTuningRecord] = []
+
+    def describe(run: SubmittedRun) -> None:
+        asked = (model, training_file, validation_file, dict(method), suffix, seed, dict(metadata or {}))
+        made.append(FineTuningRecord(run.recipe, run.number, *asked, [(time.time(), "created")]))
+        write_job_record(made[0], place)
+
     try:
-        submission = submit_given(Given(values=values), workspace=place.root, allowed=allowed)
+        submission = submit_given(Given(values=values), workspace=place.root, allowed=allowed, describe=describe)
     except AskError as error:
         raise AskError(error.code, error.what.replace(f"'{TUNE}.base'", "model", 1), error.fix) from error
-    recipe, _, number = submission.run.partition("/")
-    record = FineTuningRecord(
-        recipe,
-        int(number),
-        model,
-        training_file,
-        validation_file,
-        dict(method),
-        suffix,
-        seed,
-        dict(metadata or {}),
-        [(time.time(), "created")],
-    )
-    write_job_record(record, place)
-    return _as_job(record, of_queue(submission.jobs), place)
+    return _as_job(made[0], of_queue(submission.jobs), place)
 
 
 def list_jobs(

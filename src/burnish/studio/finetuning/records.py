@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from burnish.core.errors import AskError, RunError
-from burnish.core.files import read_json, write_json
+from burnish.core.files import read_json
 from burnish.core.runs.locks import held
+from burnish.core.runs.records import is_there
+from burnish.core.runs.submitted import SUBMITTED, SubmittedRun
 from burnish.core.runs.workspace import Workspace
 
 RECIPE = "ft"
@@ -63,14 +65,14 @@ class FineTuningRecord:
 
 def write_job_record(record: FineTuningRecord, place: Workspace) -> None:
     """Write it atomically."""
-    write_json(place.queue_folder(record.recipe, record.number) / _FILE, asdict(record), mode=0o600)
+    SubmittedRun(place, record.recipe, record.number).write_beside(_FILE, asdict(record))
 
 
 def job_record(id: str, place: Workspace) -> FineTuningRecord:
     """The record of a job. Errors: AskError `ask.no-such-job`; RunError `run.broken-record`."""
     match = _ID.fullmatch(id)
     path = None if match is None else place.queue_folder(match["recipe"], int(match["number"])) / _FILE
-    if path is None or not path.is_file():
+    if path is None or not _is_known(path):
         fix = "list them: GET /v1/fine_tuning/jobs"
         raise AskError("ask.no-such-job", f"there is no fine-tuning job {id!r:.100}", fix)
     return _read(path)
@@ -79,7 +81,13 @@ def job_record(id: str, place: Workspace) -> FineTuningRecord:
 def job_records(place: Workspace) -> list[FineTuningRecord]:
     """The records of all jobs, the newest first."""
     paths = place.runs.glob(f"{RECIPE}*/*/{place.queue_folder('x', 1).name}/{_FILE}")
-    return sorted((_read(path) for path in paths), key=lambda record: (-record.created_at, -record.number))
+    records = [_read(path) for path in paths if _is_known(path)]
+    return sorted(records, key=lambda record: (-record.created_at, -record.number))
+
+
+def _is_known(path: Path) -> bool:
+    """Whether a record is that of a job: it is written before its run is submitted, which may not have happened."""
+    return path.is_file() and is_there(path.with_name(SUBMITTED))
 
 
 @contextmanager

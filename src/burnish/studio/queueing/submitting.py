@@ -1,7 +1,7 @@
 """Submit a recipe, or one stage, to the queue of the workspace: its steps become jobs."""
 
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,8 +77,15 @@ def submit_stage(
     return queue_plan(plan, place, options, database)
 
 
-def queue_plan(plan: Plan, place: Workspace, options: Options | None = None, database: str | None = None) -> Submission:
-    """Record a plan as a submitted run, and queue its steps."""
+def queue_plan(
+    plan: Plan,
+    place: Workspace,
+    options: Options | None = None,
+    database: str | None = None,
+    describe: Callable[[SubmittedRun], None] | None = None,
+) -> Submission:
+    """Record a plan as a submitted run, and queue its steps. `describe` may write records of its own beside (see
+    `SubmittedRun.write_beside`)."""
     options = options or Options()
     if options.on is not None:
         parsed(options.on)
@@ -89,6 +96,8 @@ def queue_plan(plan: Plan, place: Workspace, options: Options | None = None, dat
         folder = execution.record()
         submitted = SubmittedRun(place, name, number)
         try:
+            if describe is not None:
+                describe(submitted)
             submitted.write(plan.recipe.as_dict(), recorded(plan, execution.jobs()), options)
             jobs = queue.add(new_jobs(place, name, number))
         except BaseException:

@@ -1,6 +1,6 @@
 """Submit what a client gives to the queue, and resume a run there, whoever began it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from burnish.core.errors import AskError, RunError
@@ -23,11 +23,15 @@ def submit_given(
     only: Iterable[str] = (),
     workspace: Path | str | None = None,
     allowed: Iterable[Path] = (),
+    describe: Callable[[SubmittedRun], None] | None = None,
 ) -> Submission:
-    """Plan what is given, and queue its steps. Errors: those of a plan, and of the database."""
+    """Plan what is given, and queue its steps. `describe` is that of `queue_plan`.
+
+    Errors: those of a plan, and of the database.
+    """
     place = Workspace.find(workspace)
     recipe = given.recipe(workspace=place.root, allowed=allowed)
-    return queue_plan(make_plan(recipe, place, start=start, force=force, only=only), place, options)
+    return queue_plan(make_plan(recipe, place, start=start, force=force, only=only), place, options, describe=describe)
 
 
 def resume_in_queue(
