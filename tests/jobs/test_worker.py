@@ -11,7 +11,9 @@ import pytest
 
 from burnish.core.errors import RunError
 from burnish.core.events import read_events
+from burnish.core.files import write_json
 from burnish.core.fingerprint import of_path
+from burnish.studio.runs import stop
 
 TOKEN = "hf_" + "CANARY" * 6
 
@@ -278,6 +280,23 @@ def test_the_worker_ends_when_its_parent_is_killed(prepared, until, tmp_path):
     parent.wait()
     until(lambda: not run.is_alive())
     assert run.record["state"] == "interrupted"
+
+
+def test_a_worker_whose_driver_is_gone_is_told_to_stop_and_no_other_process_that_has_its_number(
+    prepared, started, finish, until, workspace
+):
+    run = prepared("quick-slow", release="never")
+    process = started(run)
+    until(working(run))
+    record = run.record
+    for other in ({"started": "1"}, {"boot": "another machine"}):
+        write_json(run.folder / "run.json", {**record, "process": {**record["process"], **other}})
+        with pytest.raises(RunError, match=f"process {process.pid} of"):
+            stop("r/1", workspace=workspace.root)
+    assert process.poll() is None
+    write_json(run.folder / "run.json", record)
+    assert stop("r/1", workspace=workspace.root) == ["r/1/s"]
+    assert finish(run, process).state == "interrupted"
 
 
 def test_a_worker_whose_parent_is_already_gone_does_not_begin(prepared):

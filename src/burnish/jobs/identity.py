@@ -39,6 +39,17 @@ class ProcessIdentity:
         started = start_of(self.pid)
         return bool(started and self.started and started != self.started) or _is_zombie(self.pid)
 
+    def signal(self, number: int) -> bool:
+        """Signal the process if this surely is it: one of this machine, with this start. Whether it was."""
+        here = numbering()
+        if not here or not self.started or self.boot != here or start_of(self.pid) != self.started:
+            return False
+        try:
+            os.kill(self.pid, number)
+        except OSError:  # it has just ended, or is another user's
+            return False
+        return True
+
 
 def this_process() -> ProcessIdentity:
     """The identity of this process."""

@@ -22,7 +22,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -46,6 +46,7 @@ from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import MASK, mask, masked, masked_value, names_a_secret
 from burnish.core.version import VERSION
+from burnish.jobs.identity import this_process
 from burnish.jobs.inputs import FetchedInputs, cached_hashes, restored, watched
 from burnish.jobs.launchers.protocol import BUSY
 from burnish.specs.base import Spec
@@ -90,7 +91,7 @@ def work(run: Run, report: int | None = None) -> int:
         return BUSY
     with lock:
         stop = _Stop()
-        run.transition("running", pid=os.getpid(), burnish=VERSION)
+        run.transition("running", pid=os.getpid(), process=asdict(this_process()), burnish=VERSION)
         try:
             _log_to(run)
             record_last_error(lambda error: _fail(run, error, report))

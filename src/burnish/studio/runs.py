@@ -1,14 +1,13 @@
 """List, show, follow, compare, stop and resume runs."""
 
 import contextlib
-import os
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from burnish.core.errors import AskError, BurnishError
+from burnish.core.errors import AskError, BurnishError, RunError
 from burnish.core.events import Event
 from burnish.core.files import read_json
 from burnish.core.fingerprint import differences, flattened
@@ -17,6 +16,7 @@ from burnish.core.recipes.recipe import recipe_of
 from burnish.core.runs.run import Run, is_held
 from burnish.core.runs.submitted import SubmittedRun, is_in_progress
 from burnish.core.runs.workspace import Workspace
+from burnish.jobs.identity import ProcessIdentity
 from burnish.jobs.index.entry import entry_of
 from burnish.studio.executing.results import RunResult, Watcher
 from burnish.studio.executing.stopping import interruptible_planning, request_stop
@@ -131,9 +131,8 @@ def stop(name: str = "latest", *, workspace: Path | str | None = None) -> list[s
             request_stop(place.stop_file(*driver))
             requested.append(f"{driver[0]}/{driver[1]}")
         else:  # its parent is gone, its worker still runs
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(run.record["pid"], signal.SIGTERM)
-                requested.append(run.name)
+            _signal_worker(run)
+            requested.append(run.name)
     if not requested:
         others = [
             f"{recipe}/{number}"
@@ -144,6 +143,16 @@ def stop(name: str = "latest", *, workspace: Path | str | None = None) -> list[s
         fix = f"in progress: {', '.join(others)}" if others else "none is; see `burnish runs list`"
         raise AskError("ask.nothing-to-do", f"run '{name}' is not in progress", fix)
     return requested
+
+
+def _signal_worker(run: Run) -> None:
+    """Tell the worker of a run to save its state and end. Another process may have got its number since, or it runs on
+    another machine: RunError `run.busy`."""
+    process = ProcessIdentity(**run.record["process"]) if run.record.get("process") else None
+    if process is None or not process.signal(signal.SIGTERM):
+        where = "a process that is not known" if process is None else f"process {process.pid} of {process.host}"
+        what = f"run {run.name} is in progress in {where}, which cannot be told from here to stop"
+        raise RunError("run.busy", what, "end it there (SIGTERM saves its state), or wait for it")
 
 
 def _stop_submitted(place: Workspace, recipe: str, number: int) -> str:

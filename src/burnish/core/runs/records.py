@@ -21,6 +21,15 @@ class _Record(BaseModel):
     )
 
 
+class _Process(_Record):
+    """A worker, as `burnish.jobs.identity` tells it from others."""
+
+    host: str
+    boot: str
+    pid: int
+    started: str
+
+
 class _Run(_Record):
     recipe: str
     number: int
@@ -34,6 +43,7 @@ class _Run(_Record):
     ended: float | None = None
     reason: str = ""
     pid: int | None = None
+    process: _Process | None = None
     error: dict[str, Any] | None = None
 
 
