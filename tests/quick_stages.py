@@ -169,7 +169,7 @@ class FailSpec(Spec):
 
     how: Literal[
         *("value", "disk", "arrow-disk", "memory", "torch-memory", "package", "exit", "abrupt", "segfault", "print"),
-        *("big", "status-5", "unwritable", "thread", "exit-handler", "long", "at-exit", "flood"),
+        *("big", "status-5", "unwritable", "thread", "exit-handler", "long", "at-exit", "flood", "hog"),
     ]
     """The way."""
     token: str = ""
@@ -211,6 +211,11 @@ def fail(spec: FailSpec, ctx: Context) -> Outcome:
                 time.sleep(0.01)
             os.write(1, b"last words\n")
             os._exit(3)
+        case "hog":  # take memory without end, in the group whose file of processes is given
+            print("\n".join(f"line {number}" for number in range(100)), flush=True)
+            Path(spec.token).write_text(str(os.getpid()))
+            for _ in range(64):
+                hidden[str(_)] = b"x" * (16 << 20)
         case "status-5":
             os._exit(5)
         case "unwritable":

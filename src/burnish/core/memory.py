@@ -18,6 +18,16 @@ def available_memory() -> int | None:
     return min([*found, *_left_in_cgroups()], default=None)
 
 
+def kills_for_memory(counters: Path = Path("/proc/vmstat")) -> int:
+    """How many processes the system has killed since its start, because memory or a limit of a group ran out; 0 where
+    it does not say."""
+    with suppress(OSError, ValueError):
+        for line in counters.read_text(encoding="ascii").splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
 def share_freed_memory() -> None:
     """Let threads that are started from now on allocate from one heap, and return large blocks when they are freed.
 

@@ -1,14 +1,18 @@
 """The launcher: the environment of workers, and deaths that nobody explained."""
 
+import contextlib
 import os
 import platform
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from burnish.jobs.environment import worker_environment
+from burnish.jobs.launchers import local
 
 
 def test_workers_get_quiet_defaults_which_a_person_may_change(monkeypatch):
@@ -109,6 +113,49 @@ def test_a_worker_that_finds_no_memory_to_start_is_told_as_such(prepared, finish
         found = finish(run)
     assert (found.state, found.code, found.exit_status) == ("failed", "machine.no-memory", 5)
     assert found.what.startswith("the worker ran out of memory: ")
+
+
+@pytest.fixture
+def memory_group():
+    """The file of processes of a control group of 64 MiB, where this system lets one be made."""
+    root = Path("/sys/fs/cgroup")
+    root, limit = (root / "memory", "memory.limit_in_bytes") if (root / "memory").is_dir() else (root, "memory.max")
+    group = root / f"burnish-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / limit).write_text(str(64 << 20))
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        pytest.skip(f"no control group can be made: {error}")
+    yield group / "cgroup.procs"
+    group.rmdir()
+
+
+def test_a_worker_that_the_system_kills_for_memory_says_so_within_10_s_with_its_last_lines(
+    prepared, finish, memory_group
+):
+    began = time.monotonic()
+    found = finish(prepared("quick-fail", how="hog", token=str(memory_group)))
+    assert (found.state, found.code, found.exit_status) == ("failed", "machine.no-memory", 5)
+    assert found.what == "the system killed the worker, because memory ran out"
+    assert "smaller batch" in found.fix
+    assert found.log.splitlines()[-50:] == [f"line {number}" for number in range(50, 100)]
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(("is_for_memory", "code"), [(True, "machine.no-memory"), (False, "run.killed")])
+def test_a_kill_is_for_memory_if_the_system_has_counted_one(
+    prepared, started, finish, until, monkeypatch, is_for_memory, code
+):
+    count = [3]
+    monkeypatch.setattr(local, "kills_for_memory", lambda: count[0])
+    run = prepared("quick-slow", release="never")
+    process = started(run)
+    until(lambda: (run.scratch / "checkpoints" / "1").exists())
+    count[0] += is_for_memory
+    process.kill()
+    assert finish(run, process).code == code
 
 
 def test_a_lack_of_memory_in_an_earlier_attempt_is_not_that_of_the_last(prepared, finish, monkeypatch, tmp_path):

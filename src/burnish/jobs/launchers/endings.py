@@ -30,6 +30,8 @@ class Ending:
     """Whether a stop was requested."""
     was_killed: bool = False
     """Whether the launcher killed it."""
+    was_starved: bool = False
+    """Whether the system killed a process of this machine, because memory ran out, while the worker ran."""
     reported: Mapping[str, Any] | None = None
     """The error that the worker could not write into the run folder."""
     log_start: int = 0
@@ -80,6 +82,9 @@ def _record_exit(run: Run, ending: Ending) -> None:
             MachineError.exit_status,
         )
         fix = f"{LESS_MEMORY}; or raise a limit on the memory (ulimit -v, a container's)"
+    elif ending.was_starved and status == -signal.SIGKILL:
+        code, what = "machine.no-memory", "the system killed the worker, because memory ran out"
+        family, fix = MachineError.exit_status, f"{LESS_MEMORY}; or raise the limit on the memory of its group"
     elif status < 0:
         name = _signal_name(-status)
         code, what = "run.killed", f"the worker was killed by {name}"

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from typing import Any
 
 from burnish.core.errors import MachineError
+from burnish.core.memory import kills_for_memory
 from burnish.core.processes import module_command
 from burnish.core.runs.log import RunLog
 from burnish.core.runs.run import Run
@@ -32,6 +34,8 @@ class LocalLauncher:
         self._reported: dict[int, dict[str, Any]] = {}
         self._logged_before: dict[int, int] = {}
         """Position in run.log when each worker started."""
+        self._killed_before: dict[int, int] = {}
+        """The number of processes that the system had killed for memory then."""
 
     def start(self, run: Run) -> Process:
         """Start the worker of a run; its output goes to run.log."""
@@ -41,7 +45,7 @@ class LocalLauncher:
         reports, report = os.pipe()
         try:
             with run.log.open("ab") as log:
-                before = RunLog(run.log).end
+                before, killed_before = RunLog(run.log).end, kills_for_memory()
                 process = self._forked(run, log.fileno(), report) or subprocess.Popen(
                     module_command("burnish.jobs", str(run.folder), str(os.getpid()), str(report)),
                     stdin=subprocess.DEVNULL,
@@ -59,6 +63,7 @@ class LocalLauncher:
         os.set_blocking(reports, False)
         self._reports[process.pid] = reports
         self._logged_before[process.pid] = before
+        self._killed_before[process.pid] = killed_before
         return process
 
     def _forked(self, run: Run, log: int, report: int) -> ForkedWorker | None:
@@ -83,6 +88,7 @@ class LocalLauncher:
             status,
             was_terminated=process.pid in self._terminated,
             was_killed=process.pid in self._killed,
+            was_starved=kills_for_memory() > self._killed_before.get(process.pid, math.inf),
             reported=self._reported.get(process.pid),
             log_start=self._logged_before.get(process.pid, 0),
         )
