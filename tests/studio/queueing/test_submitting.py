@@ -3,12 +3,14 @@
 import json
 
 import pytest
+from sqlalchemy import delete
 
 import burnish
 from burnish.core.errors import AskError, RunError
 from burnish.core.runs.submitted import SubmittedRun, is_in_progress
+from burnish.jobs.database.tables import jobs, needs
 from burnish.studio import runs
-from burnish.studio.queueing.jobs import cancel_run, requeue_lost, resume_run
+from burnish.studio.queueing.jobs import cancel_run, requeue_lost, resume_run, work
 from burnish.studio.queueing.reindexing import reindex_runs
 
 
@@ -98,6 +100,15 @@ def test_the_queue_is_rebuilt_from_the_folders(slow, recipe, submitted, drain, w
     found = {(job.run, job.step): job.state for job in fresh.jobs()}
     assert found == {key: state for key, state in before.items() if key[0] == "s/1"}  # the cancelled run has ended
     fresh.database.close()
+
+
+def test_a_run_that_was_submitted_and_never_queued_is_found_by_a_worker(recipe, submitted, states, queue, workspace):
+    submitted(recipe)
+    with queue.database.writing() as connection:  # as a process leaves it that was killed in between
+        connection.execute(delete(needs))
+        connection.execute(delete(jobs))
+    work(until_idle=True, workspace=workspace.root, say=print)
+    assert states("r/1") == {"make": "succeeded", "join": "succeeded"}
 
 
 def test_reindexing_the_runs_queues_again_what_a_lost_database_knew(slow, submitted, workspace, queue):

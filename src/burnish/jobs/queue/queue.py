@@ -80,6 +80,11 @@ class Queue:
         with self.database.reading() as connection:
             return read(connection, query.order_by(*order.LISTED).limit(limit))
 
+    def runs(self) -> set[str]:
+        """The runs that have jobs."""
+        with self.database.reading() as connection:
+            return set(connection.execute(select(jobs.c.run).distinct()).scalars())
+
     def counts(self, run: str | None = None) -> Mapping[JobState, int]:
         """The number of jobs in each state, of a run or of all."""
         query = select(jobs.c.state, func.count()).group_by(jobs.c.state)

@@ -133,8 +133,21 @@ def work(
     if gpus:
         kinds["gpu"] = gpus
     with opened(workspace, database) as (place, queue):
-        requeue_lost(place, queue, say)
-        worker = QueueWorker(place, queue, kinds, launcher_of=_launcher_of, say=say)
+        told: set[str] = set()
+
+        def say_once(text: str) -> None:
+            if text not in told:
+                told.add(text)
+                say(text)
+
+        worker = QueueWorker(
+            place,
+            queue,
+            kinds,
+            launcher_of=_launcher_of,
+            search=lambda: requeue_lost(place, queue, say_once),
+            say=say,
+        )
         with stopped_by_signals(worker):
             worker.run(until_idle=until_idle)
 
@@ -144,8 +157,11 @@ def _launcher_of(job: Job) -> Launcher | None:
 
 
 def requeue_lost(place: Workspace, queue: Queue, say: Callable[[str], None]) -> int:
-    """Queue the unfinished steps of submitted runs that the database does not know; returns their number."""
-    known = {one.run for one in queue.jobs()}
+    """Queue the unfinished steps of submitted runs that the database does not know; returns their number.
+
+    Errors: those of the database.
+    """
+    known = queue.runs()
     found = 0
     for recipe in place.recipes():
         for number in place.numbers(recipe):
@@ -156,7 +172,10 @@ def requeue_lost(place: Workspace, queue: Queue, say: Callable[[str], None]) -> 
                 if submitted.is_unfinished():
                     found += _requeue(place, queue, recipe, number)
             except BurnishError as error:
-                say(f"{recipe}/{number} is not queued again: {error.what}")
+                if error.code.startswith("machine."):
+                    raise
+                if not queue.jobs(run=f"{recipe}/{number}", limit=1):  # else another process was faster
+                    say(f"{recipe}/{number} is not queued again: {error.what}")
     return found
 
 

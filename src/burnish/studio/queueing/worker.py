@@ -49,6 +49,8 @@ _BEATS = 6
 _BUSY_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 """How often the changes of the queue are looked at."""
+_SEARCH_SECONDS = 60.0
+"""How often runs are looked for that were submitted by a process which died before it had queued them."""
 _GRACE_SECONDS = 60.0
 """What a step gets to save its state after its time limit."""
 _log = logging.getLogger("burnish.worker")
@@ -104,11 +106,13 @@ class QueueWorker:
         slots: Mapping[Slot, int],
         *,
         launcher_of: Callable[[Job], Launcher | None],
+        search: Callable[[], object] = lambda: None,
         say: Say = _log.info,
     ):
-        """`slots` are how many jobs of each kind run at a time: `{"cpu": 1, "gpu": 1}`."""
+        """`slots` are how many jobs of each kind run at a time: `{"cpu": 1, "gpu": 1}`. `search` queues what was
+        submitted and is not in the queue."""
         self._workspace, self._queue, self._slots = workspace, queue, dict(slots)
-        self._launcher_of, self._say = launcher_of, say
+        self._launcher_of, self._search, self._say = launcher_of, search, say
         self._held: list[_Held] = []
         self._stops = 0
         self._unreachable_since: float | None = None
@@ -116,6 +120,7 @@ class QueueWorker:
         """Why this worker ends: its database is not the one of the workspace any more."""
         self._revision, self._looked = 0, -math.inf
         """The newest change of the queue whose end is recorded in its folder, and when that was looked for."""
+        self._searched = -math.inf
 
     def stop(self) -> None:
         """Save the state of running steps, give their jobs back, and end; a second call kills them."""
@@ -140,6 +145,7 @@ class QueueWorker:
                 self._beat()
                 self._reap()
                 self._record_ends()
+                self._find_lost()
                 has_more = not self._is_ending and self._lease(worker)
                 if until_idle and not has_more and not self._held and self._is_idle():
                     return
@@ -291,6 +297,13 @@ class QueueWorker:
             self._looked = -math.inf if changed else time.monotonic()
             return bool(changed)
         return False
+
+    def _find_lost(self) -> None:
+        """At the start, and each minute."""
+        if time.monotonic() - self._searched >= _SEARCH_SECONDS:
+            with self._tolerating_database():
+                self._search()
+            self._searched = time.monotonic()
 
     def _pass_on_stop(self) -> None:
         """Pass on that this worker is to end."""
