@@ -4,9 +4,12 @@ import contextlib
 import ctypes
 import gc
 import importlib
+import json
 import os
 import shutil
+import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,6 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import burnish
 from burnish.core.catalog import needs_torch, stages
 from burnish.core.memory import available_memory
 from burnish.core.runs.workspace import Workspace
@@ -186,6 +190,62 @@ def install(tmp_path_factory, monkeypatch):
     for module in installed:
         sys.modules.pop(module, None)
     stages.cache_clear()
+
+
+@pytest.fixture
+def recipe(quick_stages):
+    """Two quick steps, of which the second takes what the first one made."""
+    return {
+        "name": "r",
+        "steps": {
+            "make": {"stage": "quick-make", "word": "hi"},
+            "join": {"stage": "quick-join", "source": [{"ref": "step:make", "take": 1}]},
+        },
+    }
+
+
+@pytest.fixture
+def in_background(workspace):
+    """Run a recipe in a thread; the end of the test waits for it. Gives the list that its error lands in."""
+    threads = []
+
+    def in_background(recipe, **options):
+        errors = []
+
+        def go():
+            try:
+                burnish.run(recipe, workspace=workspace.root, **options)
+            except burnish.BurnishError as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=go)
+        thread.start()
+        threads.append(thread)
+        return thread, errors
+
+    yield in_background
+    for thread in threads:
+        thread.join(20)
+
+
+@pytest.fixture
+def command(quick_stages, workspace):
+    """Start `burnish run` on a recipe, as a shell does."""
+    processes = []
+
+    def command(recipe, *words, **options):
+        path = workspace.root / "recipe.json"
+        path.write_text(json.dumps(recipe))
+        script = Path(sys.executable).with_name("burnish")
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+        process = subprocess.Popen([script, "--workspace", str(workspace.root), "run", str(path), *words], **pipes)
+        processes.append(process)
+        return process
+
+    yield command
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

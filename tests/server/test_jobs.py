@@ -1,8 +1,8 @@
 """Runs are submitted, shown, moved, cancelled and resumed over HTTP; a locked database is an answer."""
 
-import json
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -108,18 +108,41 @@ def _cancel(studio, id):
         client.post(f"/api/v1/jobs/{id}/cancel")
 
 
+def writing_requests(jobs, run, file):
+    """(method, path, body) of each request that has to write into the database."""
+    values = {"name": "own", "steps": {"data": {"stage": "prepare", "source": "file:rows.jsonl"}}}
+    first, second = (job["id"] for job in jobs)
+    return [
+        ("POST", "/api/v1/runs", {"values": values}),
+        ("POST", "/api/v1/stages/prepare/runs", {"values": {"source": "file:rows.jsonl"}, "force": True}),
+        ("POST", "/api/v1/served", {"model": "builtin:pocket"}),
+        ("POST", f"/api/v1/jobs/{first}/cancel", None),
+        ("POST", f"/api/v1/jobs/{second}/move", {"before": first}),
+        ("POST", f"/api/v1/runs/{run}/stop", None),
+        ("POST", "/train", {"model": "builtin:pocket", "data": "file:rows.jsonl"}),
+        ("POST", "/v1/fine_tuning/jobs", {"model": "builtin:pocket", "training_file": file}),
+    ]
+
+
 def test_a_locked_database_is_an_answer_that_says_when_to_try_again(studio, submit):
-    submit()
-    before = len(list((studio.folder / "runs" / "own").iterdir()))
+    found = submit()
+    sent = {"data": {"purpose": "fine-tune"}, "files": {"file": ("a.jsonl", ROWS.encode())}}
+    requests = writing_requests(found["jobs"], found["run"], studio.page.post("/v1/files", **sent).json()["id"])
+    before = sorted(map(str, (studio.folder / "runs").glob("*/*")))
     holder = sqlite3.connect(studio.folder / ".burnish" / "burnish.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     try:
-        values = {"name": "own", "steps": {"data": {"stage": "prepare", "source": "file:rows.jsonl"}}}
-        answer = studio.page.post("/api/v1/runs", json={"values": values})
-        assert (answer.status_code, answer.json()["code"]) == (503, "machine.database-busy")
-        assert int(answer.headers["retry-after"]) > 0
+        with ThreadPoolExecutor(len(requests)) as pool:
+            answers = list(pool.map(lambda one: studio.page.request(one[0], one[1], json=one[2]), requests))
+        for request, answer in zip(requests, answers, strict=True):
+            assert answer.status_code == 503, (request, answer.text)
+            assert "machine.database-busy" in answer.text
+            assert int(answer.headers["retry-after"]) > 0
         assert studio.page.get("/api/v1/jobs").status_code == 200  # readers do not wait for writers
     finally:
         holder.close()
-    assert len(list((studio.folder / "runs" / "own").iterdir())) == before
-    assert json.loads(json.dumps(submit()))["run"]
+    assert sorted(map(str, (studio.folder / "runs").glob("*/*"))) == before
+    assert {job["state"] for job in studio.page.get("/api/v1/jobs", params={"run": found["run"]}).json()["jobs"]} == {
+        "queued"
+    }
+    assert submit()["run"]

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -17,6 +16,7 @@ from burnish.jobs.launchers.ray import RayLauncher
 from burnish.studio import runs
 from burnish.studio.queueing.jobs import work
 from burnish.studio.queueing.submitting import submit
+from same_artifacts import DEMO_MODELS_AND_DATA, assert_same
 
 _CLUSTER = """
 import json, signal, sys
@@ -51,49 +51,37 @@ def address():
 
 
 @pytest.fixture
-def recipe(quick_stages):
-    return {
-        "name": "r",
-        "steps": {
-            "make": {"stage": "quick-make", "word": "hi"},
-            "join": {"stage": "quick-join", "source": [{"ref": "step:make", "take": 1}]},
-        },
-    }
-
-
-@pytest.fixture
 def slow(quick_stages, tmp_path):
     return {"name": "s", "steps": {"wait": {"stage": "quick-slow", "release": str(tmp_path / "release")}}}
 
 
-@pytest.fixture
-def in_thread(address, workspace):
-    """Run a recipe on the cluster in a thread; gives it, and the list that its error lands in."""
+def artifacts_of(result):
+    return {name: step.artifact for name, step in result.steps.items()}
 
-    def in_thread(recipe):
-        errors = []
 
-        def go():
-            try:
-                burnish.run(recipe, workspace=workspace.root, on=address)
-            except burnish.BurnishError as error:
-                errors.append(error)
+def nodes_of(address):
+    """The node on which each job of the cluster ran."""
+    from ray.job_submission import JobSubmissionClient
 
-        thread = threading.Thread(target=go)
-        thread.start()
-        return thread, errors
-
-    return in_thread
+    return [job.driver_node_id for job in JobSubmissionClient(address).list_jobs()]
 
 
 def test_steps_on_a_cluster_give_what_they_give_here(address, recipe, workspace, tmp_path):
     there = burnish.run(recipe, workspace=workspace.root, on=address)
     here = burnish.run(recipe, workspace=tmp_path / "here")
-    for step, result in here.steps.items():
-        assert there[step].artifact.fingerprint == result.artifact.fingerprint
-        assert there[step].artifact.files.keys() == result.artifact.files.keys()
-        assert there[step].artifact.as_input("x").digest == result.artifact.as_input("x").digest
+    assert_same(artifacts_of(there), artifacts_of(here), recipe["steps"])
     assert "burnish" in there["make"].run.log.read_text()
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(2400)
+def test_the_demo_on_a_cluster_gives_what_it_gives_here(address, workspace, tmp_path):
+    submit("demo", workspace=workspace.root, options=Options(on=address))
+    work(slots=2, until_idle=True, workspace=workspace.root, say=print)
+    there = {run.folder.name: run.artifact() for run in workspace.find_runs("demo/1")}
+    here = burnish.run("demo", workspace=tmp_path / "here")
+    assert_same(there, artifacts_of(here), DEMO_MODELS_AND_DATA)
+    assert len(set(nodes_of(address))) == 2, "both nodes worked"
 
 
 def test_the_queue_runs_steps_on_a_cluster(address, recipe, workspace):
@@ -102,8 +90,10 @@ def test_the_queue_runs_steps_on_a_cluster(address, recipe, workspace):
     assert [run.state for run in workspace.find_runs("r/1")] == ["succeeded", "succeeded"]
 
 
-def test_a_stopped_step_saves_its_state_there_and_resumes_here(in_thread, slow, workspace, until, tmp_path):
-    thread, errors = in_thread(slow)
+def test_a_stopped_step_saves_its_state_there_and_resumes_here(
+    in_background, address, slow, workspace, until, tmp_path
+):
+    thread, errors = in_background(slow, on=address)
     run = workspace.run("s", 1, "wait")
     until(lambda: (run.scratch / "checkpoints" / "1").exists())
     runs.stop("s/1", workspace=workspace.root)
@@ -114,8 +104,8 @@ def test_a_stopped_step_saves_its_state_there_and_resumes_here(in_thread, slow, 
     assert burnish.run(slow, workspace=workspace.root)["wait"].metrics == {"resumed": True}
 
 
-def test_a_worker_that_is_killed_there_is_named(in_thread, slow, workspace, until):
-    thread, errors = in_thread(slow)
+def test_a_worker_that_is_killed_there_is_named(in_background, address, slow, workspace, until):
+    thread, errors = in_background(slow, on=address)
     run = workspace.run("s", 1, "wait")
     until(lambda: (run.scratch / "checkpoints" / "1").exists())
     os.kill(run.record["pid"], signal.SIGKILL)

@@ -16,17 +16,6 @@ from burnish.studio.queueing.worker import QueueWorker
 
 
 @pytest.fixture
-def recipe(quick_stages):
-    return {
-        "name": "r",
-        "steps": {
-            "make": {"stage": "quick-make", "word": "hi"},
-            "join": {"stage": "quick-join", "source": [{"ref": "step:make", "take": 1}]},
-        },
-    }
-
-
-@pytest.fixture
 def slow(quick_stages, tmp_path):
     """A recipe whose first step ends when the file `release` appears."""
     return {

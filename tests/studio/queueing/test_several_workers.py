@@ -4,6 +4,7 @@ import pytest
 
 import burnish
 from burnish.studio.queueing.submitting import submit
+from same_artifacts import DEMO_MODELS_AND_DATA, assert_same
 
 
 @pytest.fixture
@@ -20,32 +21,16 @@ def together(workspace, postgresql, monkeypatch, worker_process):
     return together
 
 
-def lasting(artifact):
-    """What does not depend on the clock or the load: fingerprint, measures, and files but for reports of times."""
-    measures = {name: value for name, value in artifact.measures.items() if "second" not in name}
-    return artifact.kind, artifact.fingerprint, measures, sorted(artifact.files)
-
-
 def test_two_workers_give_what_one_process_gives(together, recipe, tmp_path):
     for name in "abc":
         recipe["steps"][name] = {"stage": "quick-make", "word": name}
-    found = together(recipe)
     alone = burnish.run(recipe, workspace=tmp_path / "alone")
-    assert {name: lasting(artifact) for name, artifact in found.items()} == {
-        name: lasting(step.artifact) for name, step in alone.steps.items()
-    }
-    assert {name: artifact.as_input("x").digest for name, artifact in found.items()} == {
-        name: step.artifact.as_input("x").digest for name, step in alone.steps.items()
-    }
+    assert_same(together(recipe), {name: step.artifact for name, step in alone.steps.items()}, recipe["steps"])
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(1800)
 def test_two_workers_run_the_demo_to_the_same_artifacts(together, tmp_path):
-    found = together("demo")
     alone = burnish.run("demo", workspace=tmp_path / "alone")
-    assert {name: lasting(artifact) for name, artifact in found.items()} == {
-        name: lasting(step.artifact) for name, step in alone.steps.items()
-    }
-    for name in ("data", "tune", "tune_replay", "ship", "small"):
-        assert found[name].as_input("x").digest == alone[name].artifact.as_input("x").digest
+    artifacts = {name: step.artifact for name, step in alone.steps.items()}
+    assert_same(together("demo"), artifacts, DEMO_MODELS_AND_DATA)
