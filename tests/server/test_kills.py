@@ -109,10 +109,14 @@ def finished(studio, worker, until):
             resume_run(run, workspace=studio.folder)
 
 
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kills", [4, pytest.param(200, marks=pytest.mark.torture)])
-def test_kills_of_server_and_worker_lose_no_job_and_finish_none_twice(folder, until, kills):
-    chance, answered, killed, restarts, in_flight = random.Random(kills), [], Counter(), 0, 0
+PARTS = [pytest.param(50, part, marks=pytest.mark.torture, id=f"50-{part}") for part in range(1, 5)]
+"""200 kills on each database."""
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("kills", "part"), [pytest.param(4, 4, id="4"), *PARTS])
+def test_kills_of_server_and_worker_lose_no_job_and_finish_none_twice(folder, until, kills, part):
+    chance, answered, killed, restarts, in_flight = random.Random(part), [], Counter(), 0, 0
     with serving(folder) as studio:
         port, worker = int(studio.address.rpartition(":")[2]), Worker(folder)
         both, number = {"server": studio, "worker": worker}, 0
