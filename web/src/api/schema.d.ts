@@ -436,6 +436,108 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/evaluations/answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Answers
+         * @description The answers of two evaluations to the same prompts, side by side.
+         */
+        get: operations["list_answers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/evaluations/difference": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Difference
+         * @description Scores and differences of two evaluations on the rows that both have, as `compare` finds them.
+         *
+         *     The sides are `one` and `other`.
+         */
+        get: operations["show_difference"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/evaluations/pairs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Evaluation Pairs
+         * @description The evaluations of two runs that can be compared with one another.
+         */
+        get: operations["list_evaluation_pairs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/evaluations/{recipe}/{number}/{step}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Evaluation
+         * @description One evaluation: scores with intervals, differences, and of a judgement agreement and cost.
+         */
+        get: operations["show_evaluation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/evaluations/{recipe}/{number}/{step}/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Items
+         * @description The items of an evaluation: prompts, references, answers and their scores.
+         */
+        get: operations["list_items"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/exports": {
         parameters: {
             query?: never;
@@ -1897,6 +1999,33 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * AgreementOf
+         * @description How far verdicts on a criterion agree: between the repeats of a judge, between judges, or with people.
+         */
+        AgreementOf: {
+            /**
+             * Between
+             * @enum {string}
+             */
+            between: "repeats" | "judges" | "people";
+            /** Coefficient */
+            coefficient: string;
+            /** Criterion */
+            criterion: string;
+            /** High */
+            high: number | null;
+            /** Judge */
+            judge: string | null;
+            /** Level */
+            level: string;
+            /** Low */
+            low: number | null;
+            /** Rows */
+            rows: number;
+            /** Value */
+            value: number | null;
+        };
+        /**
          * AllSettings
          * @description The known variables, and the keys that the file has; `others` are names in it that burnish does not know.
          */
@@ -2600,6 +2729,40 @@ export interface components {
             torch?: string | null;
         };
         /**
+         * Difference
+         * @description The difference of a score between two sides: candidate minus base, with the ends of its interval.
+         *
+         *     `margin` is that of a claim *not worse*; `detectable` is the smallest difference that these rows could show.
+         */
+        Difference: {
+            /** Base */
+            base: string;
+            /** Candidate */
+            candidate: string;
+            /** Delta */
+            delta: number | null;
+            /** Detectable */
+            detectable: number | null;
+            /** High */
+            high: number | null;
+            /** Higher Is Better */
+            higher_is_better: boolean;
+            /** Low */
+            low: number | null;
+            /** Margin */
+            margin: number | null;
+            /** P Value */
+            p_value: number | null;
+            /** Rows */
+            rows: number;
+            /** Score */
+            score: string;
+            /** Test */
+            test: string;
+            /** Verdict */
+            verdict: string;
+        };
+        /**
          * Dpo
          * @description Fine-tuning on preferences.
          */
@@ -2687,6 +2850,67 @@ export interface components {
             settings: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * Evaluation
+         * @description An evaluation, a judgement or a comparison.
+         */
+        Evaluation: {
+            /** Baseline */
+            baseline: string;
+            /** Clusters */
+            clusters: number | null;
+            /** Confidence */
+            confidence: number;
+            /** Created */
+            created: number;
+            /** Differences */
+            differences: components["schemas"]["Difference"][];
+            gate: components["schemas"]["Gate"] | null;
+            /** Inputs */
+            inputs: {
+                [key: string]: string;
+            };
+            judging: components["schemas"]["Judging"] | null;
+            /** Kind */
+            kind: string;
+            /** Missing Rows */
+            missing_rows: {
+                [key: string]: number;
+            };
+            /** Ref */
+            ref: string;
+            /** Rows */
+            rows: number;
+            /** Run */
+            run: string;
+            /** Scores */
+            scores: components["schemas"]["ScoreOf"][];
+            /** Sides */
+            sides: {
+                [key: string]: string;
+            };
+            /** Stage */
+            stage: string;
+            /** Tags */
+            tags: components["schemas"]["Tagged"][];
+            /**
+             * Warnings
+             * @default []
+             */
+            warnings: string[];
+        };
+        /**
+         * EvaluationPair
+         * @description Evaluations of two runs that belong together.
+         */
+        EvaluationPair: {
+            /** One */
+            one: string;
+            /** Other */
+            other: string;
+            /** Step */
+            step: string;
         };
         /**
          * Failure
@@ -2818,6 +3042,30 @@ export interface components {
             next: number | null;
             /** Size */
             size: number;
+        };
+        /**
+         * Gate
+         * @description Whether all rules hold.
+         */
+        Gate: {
+            /** Passed */
+            passed: boolean;
+            /** Rules */
+            rules: components["schemas"]["GateRule"][];
+        };
+        /**
+         * GateRule
+         * @description A rule of a gate, with the numbers that decide it.
+         */
+        GateRule: {
+            /** Candidates */
+            candidates: string[];
+            /** Found */
+            found: string;
+            /** Passed */
+            passed: boolean;
+            /** Rule */
+            rule: string;
         };
         /**
          * Generate
@@ -3027,6 +3275,60 @@ export interface components {
             ref: string;
         };
         /**
+         * ItemOf
+         * @description A row with the answers of all sides.
+         */
+        ItemOf: {
+            /** Id */
+            id: string;
+            /** Prompt */
+            prompt: string;
+            /** Reference */
+            reference: string | null;
+            /** Sides */
+            sides: components["schemas"]["ItemSide"][];
+            /** Source */
+            source: string;
+            /** Tag */
+            tag: string | null;
+        };
+        /**
+         * ItemPage
+         * @description Some items: of `total`, those that `match`.
+         */
+        ItemPage: {
+            /** Items */
+            items: components["schemas"]["ItemOf"][];
+            /** Match */
+            match: number;
+            /** Total */
+            total: number;
+        };
+        /**
+         * ItemScore
+         * @description A score of one answer, and why it is what it is.
+         */
+        ItemScore: {
+            /** Value */
+            value: number | null;
+            /** Why */
+            why: string;
+        };
+        /**
+         * ItemSide
+         * @description What a side answered.
+         */
+        ItemSide: {
+            /** Answer */
+            answer: string | null;
+            /** Name */
+            name: string;
+            /** Scores */
+            scores: {
+                [key: string]: components["schemas"]["ItemScore"];
+            };
+        };
+        /**
          * JobCheckpoint
          * @description A checkpoint of a job: `fine_tuned_model_checkpoint` is the model that it is.
          */
@@ -3156,6 +3458,56 @@ export interface components {
             left_out: number;
             /** Revision */
             revision: number;
+        };
+        /**
+         * Judge
+         * @description A judge: where it is asked, and how many of its verdicts are missing.
+         */
+        Judge: {
+            /** Cached */
+            cached: number;
+            /** Cost */
+            cost: number | null;
+            /** Endpoint */
+            endpoint: string;
+            /** Missing */
+            missing: number;
+            /** Name */
+            name: string;
+            /** Prompt Tokens */
+            prompt_tokens: number;
+            /** Reply Tokens */
+            reply_tokens: number;
+            /** Requests */
+            requests: number;
+            /** Retries */
+            retries: number;
+            /** Uncounted */
+            uncounted: number;
+        };
+        /**
+         * Judging
+         * @description What judges said besides scores: agreement, cost, and what is missing.
+         */
+        Judging: {
+            /** Agreement */
+            agreement: components["schemas"]["AgreementOf"][];
+            /** Judges */
+            judges: components["schemas"]["Judge"][];
+            /** Missing */
+            missing: number;
+            /** Missing Reasons */
+            missing_reasons: {
+                [key: string]: number;
+            };
+            /** Not Asked */
+            not_asked: {
+                [key: string]: number;
+            };
+            pairs: components["schemas"]["Pairs"] | null;
+            /** Replies */
+            replies: number;
+            total: components["schemas"]["Spending"];
         };
         /**
          * Layout
@@ -3541,6 +3893,32 @@ export interface components {
             name: string;
         };
         /**
+         * Pairs
+         * @description How pairs of answers were decided.
+         */
+        Pairs: {
+            /** High */
+            high: number | null;
+            /** Lost */
+            lost: number;
+            /** Low */
+            low: number | null;
+            /** P Value */
+            p_value: number | null;
+            /** Pairs */
+            pairs: number;
+            /** Position */
+            position: components["schemas"]["Position"][];
+            /** Tied */
+            tied: number;
+            /** Verdict */
+            verdict: string | null;
+            /** Win Rate */
+            win_rate: number | null;
+            /** Won */
+            won: number;
+        };
+        /**
          * Parameters
          * @description How tokens are drawn; what is not given is as the model's generation config says.
          */
@@ -3631,6 +4009,18 @@ export interface components {
             stage: string;
             /** Step */
             step: string;
+        };
+        /**
+         * Position
+         * @description Of pairs: the share of those whose verdict changed with the order, and of first answers among those chosen.
+         */
+        Position: {
+            /** First */
+            first: number | null;
+            /** Inconsistent */
+            inconsistent: number | null;
+            /** Judge */
+            judge: string;
         };
         /**
          * PreviewPage
@@ -4058,6 +4448,61 @@ export interface components {
             why: string;
         };
         /**
+         * ScoreOf
+         * @description A score of all sides on the `rows` that count for all of them; `unscored` are those without one.
+         */
+        ScoreOf: {
+            /** Higher Is Better */
+            higher_is_better: boolean;
+            /** Name */
+            name: string;
+            /** Rows */
+            rows: number;
+            /** Sides */
+            sides: {
+                [key: string]: components["schemas"]["Value"];
+            };
+            /** Unscored */
+            unscored: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * Scores
+         * @description Scores by side. `sides` are references by the names that `scores` and `differences` use.
+         */
+        Scores: {
+            /** Baseline */
+            baseline: string;
+            /** Clusters */
+            clusters: number | null;
+            /** Confidence */
+            confidence: number;
+            /** Differences */
+            differences: components["schemas"]["Difference"][];
+            gate: components["schemas"]["Gate"] | null;
+            judging: components["schemas"]["Judging"] | null;
+            /** Missing Rows */
+            missing_rows: {
+                [key: string]: number;
+            };
+            /** Rows */
+            rows: number;
+            /** Scores */
+            scores: components["schemas"]["ScoreOf"][];
+            /** Sides */
+            sides: {
+                [key: string]: string;
+            };
+            /** Tags */
+            tags: components["schemas"]["Tagged"][];
+            /**
+             * Warnings
+             * @default []
+             */
+            warnings: string[];
+        };
+        /**
          * ServedModel
          * @description A `serve` that runs. `key` is the variable with its API key; `curl` and `python` ask its first model.
          */
@@ -4240,6 +4685,26 @@ export interface components {
             state: string;
         };
         /**
+         * Spending
+         * @description What was asked, and what it cost; `uncounted` requests have no count of tokens.
+         */
+        Spending: {
+            /** Cached */
+            cached: number;
+            /** Cost */
+            cost: number | null;
+            /** Prompt Tokens */
+            prompt_tokens: number;
+            /** Reply Tokens */
+            reply_tokens: number;
+            /** Requests */
+            requests: number;
+            /** Retries */
+            retries: number;
+            /** Uncounted */
+            uncounted: number;
+        };
+        /**
          * SplitCount
          * @description Rows of a split; `bad` ones are among them.
          */
@@ -4379,6 +4844,20 @@ export interface components {
             hyperparameters: components["schemas"]["Hyperparameters"];
         };
         /**
+         * Tagged
+         * @description The scores on rows with a tag.
+         */
+        Tagged: {
+            /** Differences */
+            differences: components["schemas"]["Difference"][];
+            /** Rows */
+            rows: number;
+            /** Scores */
+            scores: components["schemas"]["ScoreOf"][];
+            /** Tag */
+            tag: string;
+        };
+        /**
          * Token
          * @description A token without its secret.
          */
@@ -4456,6 +4935,18 @@ export interface components {
             purpose: string;
             /** Sha256 */
             sha256: string;
+        };
+        /**
+         * Value
+         * @description A score of a model, and the ends of its interval where there is one.
+         */
+        Value: {
+            /** High */
+            high: number | null;
+            /** Low */
+            low: number | null;
+            /** Value */
+            value: number | null;
         };
         /**
          * VersionDetail
@@ -5920,6 +6411,190 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Draft"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_answers: {
+        parameters: {
+            query: {
+                one: string;
+                other: string;
+                order?: "file" | "worst" | "changed";
+                /** @description Words that an item has. */
+                q?: string;
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemPage"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    show_difference: {
+        parameters: {
+            query: {
+                one: string;
+                other: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Scores"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_evaluation_pairs: {
+        parameters: {
+            query: {
+                one: string;
+                other: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EvaluationPair"][];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    show_evaluation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the recipe. */
+                recipe: string;
+                /** @description The number of the run. */
+                number: number;
+                /** @description The name of the step. */
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Evaluation"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_items: {
+        parameters: {
+            query?: {
+                order?: "file" | "worst" | "changed";
+                /** @description Words that an item has. */
+                q?: string;
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The name of the recipe. */
+                recipe: string;
+                /** @description The number of the run. */
+                number: number;
+                /** @description The name of the step. */
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemPage"];
                 };
             };
             /** @description An error. */

@@ -3,6 +3,7 @@
 from burnish.server.routes import (
     artifacts,
     datasets,
+    evaluations,
     generate,
     health,
     jobs,
@@ -43,6 +44,7 @@ ROUTERS: tuple[Router, ...] = (
     settings.router,
     generate.router,
     artifacts.router,
+    evaluations.router,
     registry.models,
     registry.adapters,
     merges.router,

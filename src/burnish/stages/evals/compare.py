@@ -18,7 +18,9 @@ from burnish.core.naming import nearest
 from burnish.core.recipes.gates import Rule, refuse_unknown
 from burnish.evals.comparison import regressions
 from burnish.evals.comparison.claims import Claim, Looks, Settings, claims_of, compared, is_decided, scored_by
+from burnish.evals.comparison.clusters import with_clusters
 from burnish.evals.comparison.detectable import Assumed
+from burnish.evals.comparison.evaluated import Evaluated, rows_of
 from burnish.evals.comparison.gate import Evidence, judged
 from burnish.evals.comparison.regressions import Checked, Required, check
 from burnish.evals.comparison.report import comparison_table, document, gate_table, score_table, warnings
@@ -32,13 +34,7 @@ from burnish.evals.scoring.scorers import Row, Scorer, scorers_for
 from burnish.evals.statistics.clusters import few_clusters, labels_of
 from burnish.reports.document import write
 from burnish.specs.evals import CompareSpec
-from burnish.stages.evals.candidates import (
-    Evaluated,
-    LocalModel,
-    RemoteModel,
-    note_damage,
-)
-from burnish.stages.evals.clusters import with_clusters
+from burnish.stages.evals.candidates import LocalModel, RemoteModel, note_damage
 from burnish.stages.evals.gates import read_rules, read_sets
 from burnish.stages.evals.kept import KeptItems
 from burnish.stages.evals.measuring import Measuring
@@ -181,14 +177,7 @@ def _rows(spec: CompareSpec, sources: Mapping[str, Source], data: Sequence[Row] 
     lines: Sequence[ReadItem] = evaluations[0].lines
     if not lines:
         raise DataError("data.empty", "the first evaluation has no rows", "compare evaluations that have rows")
-    rows = Rows(
-        [line.id for line in lines],
-        [line.source for line in lines],
-        [line.tag for line in lines],
-        [line.cluster for line in lines],
-        [line.item.reference for line in lines],
-    )
-    return with_clusters(rows, None, None, evaluations, ctx)
+    return with_clusters(rows_of(lines), None, None, evaluations, ctx)
 
 
 def _in_random_order(

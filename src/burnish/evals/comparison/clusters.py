@@ -6,9 +6,9 @@ from dataclasses import replace
 from burnish.core.context import Context
 from burnish.core.errors import DataError
 from burnish.core.events import Note
+from burnish.evals.comparison.evaluated import Evaluated
 from burnish.evals.comparison.table import Rows
 from burnish.evals.statistics.clusters import labels_of
-from burnish.stages.evals.candidates import Evaluated
 
 _THEIRS = "the evaluations"
 

@@ -1,0 +1,48 @@
+"""Where evaluations are: runs whose artifact is an evaluation or a comparison."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from burnish.core.errors import AskError, BurnishError
+from burnish.core.runs.artifact import Artifact
+from burnish.core.runs.records import broken
+from burnish.core.runs.run import Run
+from burnish.core.runs.workspace import Workspace
+
+KINDS = ("evaluation", "comparison")
+
+
+def evaluation_of(name: str, place: Workspace) -> tuple[Run, Artifact]:
+    """The step `recipe/number/step`, and what it has made. Errors: AskError `ask.no-such-run`, RunError
+    `run.broken-record`."""
+    [run] = place.find_runs(name)
+    made = run.artifact()
+    if made is None:
+        raise AskError("ask.no-such-run", f"{name} has made nothing yet", f"its state is {run.state}")
+    if made.kind not in KINDS:
+        fix = "name a step of evaluate, judge or compare"
+        raise AskError("ask.no-such-run", f"{name} has made no evaluation: its artifact is of kind {made.kind}", fix)
+    return run, made
+
+
+def evaluations_in(name: str, place: Workspace) -> dict[str, Run]:
+    """The evaluations of a run, or the one of a step, by the names of their steps; others are left out."""
+    found: dict[str, Run] = {}
+    for run in place.find_runs(name):
+        try:
+            made = run.artifact()
+        except BurnishError:  # damaged: its own screen says so
+            continue
+        if made is not None and made.kind == KINDS[0]:
+            found[run.folder.name] = run
+    return found
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A file of JSON that a step has written. Errors: RunError `run.broken-record`."""
+    try:
+        return orjson.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise broken(path, f"cannot be read ({error})") from None
