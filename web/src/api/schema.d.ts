@@ -606,7 +606,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * List Votes
+         * @description How the votes stand, by model.
+         */
+        get: operations["list_votes"];
         put?: never;
         /**
          * Vote
@@ -4769,6 +4773,18 @@ export interface components {
             version: number;
         };
         /**
+         * Standing
+         * @description How often a model was preferred to another one, and another one to it.
+         */
+        Standing: {
+            /** Lost */
+            lost: number;
+            /** Model */
+            model: string;
+            /** Won */
+            won: number;
+        };
+        /**
          * Started
          * @description A run that is queued: `GET status_url` says how it goes. `job_id` is its last job, `jobs` are all.
          */
@@ -4856,6 +4872,20 @@ export interface components {
             scores: components["schemas"]["ScoreOf"][];
             /** Tag */
             tag: string;
+        };
+        /**
+         * Tally
+         * @description The votes so far; `damaged` lines of the file cannot be read.
+         */
+        Tally: {
+            /** Damaged */
+            damaged: number;
+            /** File */
+            file: string;
+            /** Models */
+            models: components["schemas"]["Standing"][];
+            /** Rows */
+            rows: number;
         };
         /**
          * Token
@@ -6694,6 +6724,36 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LoadedModel"][];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_votes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tally"];
                 };
             };
             /** @description An error. */

@@ -5,6 +5,7 @@ import { Link, useSearch } from "@tanstack/react-router";
 import { ArrowLeftRight } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { CompareCurves } from "@/features/compare/curves";
+import { AskBoth, CompareEvaluations } from "@/features/compare/evaluations";
 import { Pickers } from "@/features/compare/pickers";
 import { changesOf, comparisonQuery, measuresOf } from "@/features/compare/queries";
 import { Changes, Measures } from "@/features/compare/tables";
@@ -27,9 +28,20 @@ export default function Compare() {
   const inputs = data ? changesOf(data.steps, "inputs") : [];
   const measures = data ? measuresOf(data.steps) : [];
   const lone = Object.entries(data?.steps ?? {}).filter(([, step]) => step.only_in);
+  const madeBy = (name: string) =>
+    runs
+      ?.find((run) => run.run === name)
+      ?.steps.filter((step) => step.kind === "adapter")
+      .map((step) => `${step.run.split("/")[0]}.${step.step}@${step.run.split("/")[1]}`) ?? [];
+  const models = [...new Set([madeBy(one).at(-1), madeBy(other).at(-1)])].filter((ref) => ref !== undefined);
   const isSame = data && !settings.length && !inputs.length && !measures.length && !lone.length;
   return (
-    <Page title={t("nav.compare")} name={isReady ? `${one} – ${other}` : t("nav.compare")}>
+    <Page
+      title={t("nav.compare")}
+      name={isReady ? `${one} – ${other}` : t("nav.compare")}
+      description={t("compare.hint")}
+      actions={isReady && <AskBoth models={models} />}
+    >
       <Pickers one={one} other={other} />
       {!isReady && (
         <Section flush>
@@ -49,13 +61,14 @@ export default function Compare() {
       {isReady && error && <ErrorCard error={error} onRetry={() => void refetch()} />}
       {isReady && !error && !data && (
         <>
-          <Block height={360} />
+          <Block height={372} />
           <Block height={200} />
         </>
       )}
       {isReady && data && (
         <>
           {inBoth.length > 0 && <CompareCurves one={one} other={other} steps={inBoth} />}
+          <CompareEvaluations one={one} other={other} />
           <Measures title={t("compare.measures")} rows={measures} runs={[one, other]} />
           <Changes title={t("compare.settings")} rows={settings} runs={[one, other]} />
           <Changes title={t("compare.inputs")} rows={inputs} runs={[one, other]} />

@@ -101,7 +101,10 @@ const dataset = createRoute({
 const playground = createRoute({
   getParentRoute: under,
   path: "/playground",
-  validateSearch: (search: Record<string, unknown>): { models?: string } => ({ models: text(search.models) }),
+  validateSearch: (search: Record<string, unknown>): { models?: string; chat?: string } => ({
+    models: text(search.models),
+    chat: text(search.chat),
+  }),
   component: lazyRouteComponent(() => import("./playground")),
 });
 const evaluate = createRoute({

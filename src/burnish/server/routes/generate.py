@@ -122,6 +122,23 @@ class Recorded(BaseModel):
     rows: int
 
 
+class Standing(BaseModel):
+    """How often a model was preferred to another one, and another one to it."""
+
+    model: str
+    won: int
+    lost: int
+
+
+class Tally(BaseModel):
+    """The votes so far; `damaged` lines of the file cannot be read."""
+
+    file: str
+    rows: int
+    damaged: int
+    models: list[Standing]
+
+
 async def playground_of(request: Request) -> Playground:
     """That of the server: its processes end with it."""
     return request.app.state.playground
@@ -157,6 +174,12 @@ async def generate(
 async def list_loaded_models(playground: Annotated[Playground, Depends(playground_of)]) -> list[LoadedModel]:
     """The models that are loaded for the playground; an idle one is ended after ten minutes."""
     return [LoadedModel.model_validate(one) for one in playground.loaded()]
+
+
+@router.get("/generate/votes", scope="read")
+def list_votes(place: Place) -> Tally:
+    """How the votes stand, by model."""
+    return Tally.model_validate(studio.tally(workspace=place))
 
 
 @router.post("/generate/votes", scope="run")

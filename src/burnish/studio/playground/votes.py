@@ -58,6 +58,28 @@ def record_vote(
         return {"file": FILE, "added": len(rows), "rows": _count(path)}
 
 
+def tally(*, workspace: Path | str | None = None) -> dict[str, Any]:
+    """The `file` of votes, its `rows`, and of each of the `models` how often it was preferred (`won`) and passed over
+    (`lost`), the most preferred first. Lines that cannot be read are counted as `damaged`."""
+    path = Workspace.find(workspace).root / FILE
+    counts: dict[str, list[int]] = {}
+    rows = damaged = 0
+    lines = path.read_bytes().splitlines() if path.is_file() else []
+    for line in lines:
+        try:
+            vote = json.loads(line)
+            chosen, rejected = str(vote["chosen_model"]), str(vote["rejected_model"])
+        except (ValueError, KeyError, TypeError):
+            damaged += bool(line.strip())
+            continue
+        rows += 1
+        counts.setdefault(chosen, [0, 0])[0] += 1
+        counts.setdefault(rejected, [0, 0])[1] += 1
+    best = sorted(counts.items(), key=lambda one: (one[1][1] - one[1][0], one[0]))
+    models = [{"model": model, "won": won, "lost": lost} for model, (won, lost) in best]
+    return {"file": FILE, "rows": rows, "damaged": damaged, "models": models}
+
+
 def _append(path: Path, text: str) -> None:
     """Add lines; one that a crash has left unfinished stays a line of its own, which `prepare` reports."""
     with path.open("a+b") as file:

@@ -1,19 +1,13 @@
-// Asks several models at once; their answers come as events of one stream.
+// Asks a model; its answer comes as events of a stream.
 import { Problem } from "@/api/problem";
 import { eventReader } from "@/api/stream";
 import { address, guarded } from "@/api/transport";
 
-export interface Parameters {
-  max_tokens: number;
-  temperature: number | null;
-  top_p: number | null;
-}
-
 export interface Question {
   models: string[];
   messages: { role: "system" | "user" | "assistant"; content: string }[];
-  params: Parameters;
-  seed: number | null;
+  params: Record<string, unknown>;
+  seed: unknown;
 }
 
 export interface Told {

@@ -1,5 +1,6 @@
 // A step at a glance: its state and phase, when it ends, and the numbers that matter now.
 import { Box, Flex, Grid, Text } from "@chakra-ui/react";
+import type { TFunction } from "i18next";
 import { useTranslation } from "react-i18next";
 import { Block, count, duration, Progress, Sparkline, StatusBadge } from "@/ui";
 import { type Points, reading, thinned } from "@/ui/chart";
@@ -74,7 +75,7 @@ export function StepHeader({ step, live, isLoading }: StepHeaderProps) {
   );
 }
 
-const attempts = (step: RunStep, t: ReturnType<typeof useTranslation>["t"]) =>
+const attempts = (step: RunStep, t: TFunction) =>
   (step.shown?.attempts ?? 1) > 1 ? t("run.attempts", { count: step.shown?.attempts ?? 0 }) : "";
 
 /** The numbers of a training: shown as soon as there is one, and their places with the first. */

@@ -1,6 +1,7 @@
 // All curves of a step: one large, the others small; they zoom and are read together.
 import { Box, Button, Flex, Grid, IconButton, NativeSelect, Text } from "@chakra-ui/react";
 import { useNavigate } from "@tanstack/react-router";
+import type { TFunction } from "i18next";
 import { RotateCcw, Table2 } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -209,6 +210,6 @@ export function Curves({ name, step, live, picked }: CurvesProps) {
 const TITLES = ["loss", "reward", "learning_rate", "grad_norm", "tokens_per_second"] as const;
 type Title = (typeof TITLES)[number];
 
-function titleOf(panel: Panel, t: ReturnType<typeof useTranslation>["t"]): string {
+function titleOf(panel: Panel, t: TFunction): string {
   return TITLES.includes(panel.key as Title) ? t(`run.curve.${panel.key as Title}`) : panel.key.replaceAll("_", " ");
 }

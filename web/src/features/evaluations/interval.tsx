@@ -1,0 +1,85 @@
+// A value with its interval on a line: of differences around zero, of scores from the lowest to the highest.
+import { Box, Text } from "@chakra-ui/react";
+import { useTranslation } from "react-i18next";
+import { measure } from "@/ui";
+
+export interface Interval {
+  value: number;
+  low: number;
+  high: number;
+}
+
+/** The ends of a scale that shows all of these; of differences it reaches as far below zero as above. */
+export function scaleOf(all: readonly Interval[], around: boolean): [number, number] {
+  const ends = all.flatMap((one) => [one.low, one.high, one.value]);
+  if (around) {
+    const reach = Math.max(...ends.map(Math.abs), 1e-12) * 1.08;
+    return [-reach, reach];
+  }
+  const [low, high] = [Math.min(...ends), Math.max(...ends)];
+  const room = (high - low || Math.abs(high) || 1) * 0.08;
+  return [low - room, high + room];
+}
+
+export interface IntervalBarProps {
+  of: Interval;
+  scale: [number, number];
+  colour?: number;
+  label: string;
+}
+
+export function IntervalBar({ of, scale: [from, to], colour = 1, label }: IntervalBarProps) {
+  const at = (value: number) => `${((value - from) / (to - from)) * 100}%`;
+  return (
+    <Box position="relative" h="16px" role="img" aria-label={label}>
+      <Box position="absolute" top="7px" left={0} right={0} h="2px" bg="bg.muted" borderRadius="full" />
+      {from < 0 && to > 0 && (
+        <Box position="absolute" top={0} bottom={0} w="1px" bg="border.emphasized" style={{ left: at(0) }} />
+      )}
+      <Box
+        position="absolute"
+        top="6px"
+        h="4px"
+        minW="2px"
+        borderRadius="full"
+        bg={`series.${colour}`}
+        opacity={0.4}
+        style={{ left: at(of.low), right: `calc(100% - ${at(of.high)})` }}
+      />
+      <Box
+        position="absolute"
+        top="4px"
+        boxSize="8px"
+        ms="-4px"
+        borderRadius="full"
+        bg={`series.${colour}`}
+        style={{ left: at(of.value) }}
+      />
+    </Box>
+  );
+}
+
+const signed = (value: number) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${measure(Math.abs(value))}`;
+
+/** A difference in figures. */
+export function Delta({ value, low, high }: { value: number; low: number | null; high: number | null }) {
+  const { t } = useTranslation();
+  return (
+    <Text as="span" fontVariantNumeric="tabular-nums" whiteSpace="nowrap">
+      <Text as="span" fontWeight="600">
+        {signed(value)}
+      </Text>
+      {low !== null && high !== null && (
+        <Text
+          as="span"
+          color="fg.muted"
+          textStyle="small"
+          aria-label={t("models.interval", { delta: signed(value), low: signed(low), high: signed(high) })}
+        >
+          {" "}
+          [{signed(low)}, {signed(high)}]
+        </Text>
+      )}
+    </Text>
+  );
+}
