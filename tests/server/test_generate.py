@@ -201,6 +201,9 @@ def test_votes_are_rows_of_preferences_that_prepare_reads(studio):
         file.write('{"torn')
     found = studio.page.post("/api/v1/generate/votes", json={"prompt": "Bye", "answers": answers[:2], "better": 0})
     assert found.json()["added"] == 1
+    tally = studio.page.get("/api/v1/generate/votes").json()
+    assert (tally["rows"], tally["damaged"]) == (3, 1)
+    assert tally["models"][0] == {"model": "a@1", "won": 2, "lost": 1}
     quarantined = {"source": "file:data/votes.jsonl", "max_bad_share": 0.5}
     made = burnish.run_stage("prepare", workspace=studio.folder, **quarantined)
     assert made.metrics["rows"] == 3, dict(made.metrics)

@@ -5,10 +5,11 @@ import { Link, useSearch } from "@tanstack/react-router";
 import { ArrowLeftRight } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { CompareCurves } from "@/features/compare/curves";
-import { AskBoth, CompareEvaluations } from "@/features/compare/evaluations";
+import { AskBoth, CompareAnswers, CompareScores } from "@/features/compare/evaluations";
 import { Pickers } from "@/features/compare/pickers";
 import { changesOf, comparisonQuery, measuresOf } from "@/features/compare/queries";
 import { Changes, Measures } from "@/features/compare/tables";
+import { pairsQuery } from "@/features/evaluations/queries";
 import { runsQuery } from "@/features/runs/queries";
 import { Block, EmptyState, ErrorCard, Page, Section } from "@/ui";
 
@@ -17,6 +18,7 @@ export default function Compare() {
   const { one = "", other = "" } = useSearch({ from: "/shell/compare" });
   const { data, error, refetch } = useQuery(comparisonQuery(one, other));
   const { data: runs } = useQuery(runsQuery);
+  const { data: pairs = [] } = useQuery(pairsQuery(one, other));
   const isReady = Boolean(one && other);
   const stepsOf = (name: string) =>
     runs
@@ -68,9 +70,10 @@ export default function Compare() {
       {isReady && data && (
         <>
           {inBoth.length > 0 && <CompareCurves one={one} other={other} steps={inBoth} />}
-          <CompareEvaluations one={one} other={other} />
-          <Measures title={t("compare.measures")} rows={measures} runs={[one, other]} />
           <Changes title={t("compare.settings")} rows={settings} runs={[one, other]} />
+          <CompareScores pairs={pairs} />
+          <CompareAnswers pairs={pairs} />
+          <Measures title={t("compare.measures")} rows={measures} runs={[one, other]} />
           <Changes title={t("compare.inputs")} rows={inputs} runs={[one, other]} />
           {lone.length > 0 && (
             <Text color="fg.muted">

@@ -25,18 +25,27 @@ export default function Evaluate() {
       title: t("data.name"),
       width: "minmax(0, 1fr)",
       cell: (row) => (
-        <Text fontWeight="500" truncate>
-          {row.ref}
-        </Text>
+        <Box minW={0}>
+          <Text fontWeight="500" truncate>
+            {row.ref}
+          </Text>
+          <Text hideFrom="md" textStyle="caption" color="fg.muted" truncate>
+            {headline(row.measures)
+              .slice(0, 2)
+              .map((one) => `${one.name.replaceAll("_", " ")} ${measure(one.value)}`)
+              .join(" · ")}
+          </Text>
+        </Box>
       ),
     },
     {
       key: "scores",
       title: t("models.scores"),
       width: "minmax(0, 2fr)",
+      wideOnly: true,
       cell: (row) => (
         <Flex gap={3} minW={0} overflow="hidden">
-          {scoresOf(row.measures)
+          {headline(row.measures)
             .slice(0, 3)
             .map((one) => (
               <Text key={one.name} textStyle="small" color="fg.muted" whiteSpace="nowrap">
@@ -94,7 +103,9 @@ export default function Evaluate() {
               label={t("models.evaluations")}
               rows={data.artifacts}
               columns={columns}
+              rowHeight={48}
               keyOf={(row) => row.run}
+              isCurrent={(row) => row === shown}
               onOpen={(row) => void navigate({ to: "/evaluate", search: { ref: row.ref }, resetScroll: false })}
               empty={
                 <EmptyState icon={Target} title={t("models.noEvaluations")} compact>
@@ -109,6 +120,15 @@ export default function Evaluate() {
       )}
       {shown && <Shown key={shown.run} artifact={shown} />}
     </Page>
+  );
+}
+
+/** The first scores of an evaluation; of a judgement, which is compared with nothing, its first measures. */
+function headline(measures: Record<string, unknown>): { name: string; value: number }[] {
+  const scores = scoresOf(measures);
+  if (scores.length) return scores;
+  return Object.entries(measures).flatMap(([name, value]) =>
+    typeof value === "number" && name !== "rows" ? [{ name, value }] : [],
   );
 }
 

@@ -7,6 +7,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { CertificateBadge, CertificateCard } from "@/features/models/certificate";
 import { type Artifact, exportsQuery } from "@/features/models/queries";
+import { Served, ServeHere } from "@/features/models/served";
 import {
   Ago,
   bytes,
@@ -62,6 +63,7 @@ export default function Export() {
       key: "bytes",
       title: t("data.size"),
       width: "80px",
+      wideOnly: true,
       align: "end",
       cell: (row) => (
         <Text textStyle="small" color="fg.muted">
@@ -94,6 +96,7 @@ export default function Export() {
         </Button>
       ))}
     >
+      <Served />
       {error && !data && <ErrorCard error={error} onRetry={() => void refetch()} />}
       {!error && (
         <Section title={t("models.exports")} flush>
@@ -103,6 +106,7 @@ export default function Export() {
               rows={data.artifacts}
               columns={columns}
               keyOf={(row) => row.run}
+              isCurrent={(row) => row === shown}
               onOpen={(row) => void navigate({ to: "/export", search: { ref: row.ref }, resetScroll: false })}
               empty={
                 <EmptyState icon={PackageOpen} title={t("models.noExports")} compact>
@@ -174,11 +178,14 @@ print(answer.choices[0].message.content)`,
           />
           <Code label={t(`models.way_${way}`)}>{texts[way]}</Code>
         </Flex>
-        <Button asChild size="sm" variant="outline" mt={4}>
-          <Link to="/playground" search={{ models: artifact.ref }}>
-            {t("models.ask")}
-          </Link>
-        </Button>
+        <Flex gap={2} mt={4} wrap="wrap">
+          <ServeHere model={artifact.ref} />
+          <Button asChild size="sm" variant="outline">
+            <Link to="/playground" search={{ models: artifact.ref, chat: undefined }}>
+              {t("models.ask")}
+            </Link>
+          </Button>
+        </Flex>
       </Section>
       <Section title={t("models.certificate")}>
         {artifact.certificate ? (

@@ -10,6 +10,7 @@ export function NotFound() {
   useDocumentTitle(t("nav.notFound"));
   return (
     <EmptyState
+      isTitle
       icon={Compass}
       title={t("nav.notFound")}
       action={

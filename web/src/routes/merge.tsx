@@ -1,16 +1,17 @@
 // The screen *Merge*: several adapters of one base with their weights, and what that would do.
-import { Box, Button, Flex, Grid, IconButton, Input, NativeSelect, Text } from "@chakra-ui/react";
+import { Box, Button, Flex, Grid, IconButton, Input, NativeSelect } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Plus, X } from "lucide-react";
+import { Combine, Plus, X } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Preview } from "@/features/compose/preview";
 import { planQuery, type Queued, stageQuery, submit } from "@/features/compose/queries";
 import type { Json, Values } from "@/features/form";
 import { useKnownModels } from "@/features/models/known";
+import { MergePreview } from "@/features/models/mergePreview";
 import { PickModel } from "@/features/models/pick";
-import { Page, Section, Segments, warn } from "@/ui";
+import { EmptyState, Page, Rich, Section, Segments, warn } from "@/ui";
 
 interface Part {
   adapter: string;
@@ -49,6 +50,7 @@ export default function Merge() {
     return () => clearTimeout(timer);
   }, [values]);
   const isReady = parts.every((one) => one.adapter.trim() !== "");
+  const isSettled = (settled.adapters as { adapter: string }[]).every((one) => one.adapter.trim() !== "");
   const asked = useMemo(() => ({ stage: "combine", values: settled }), [settled]);
   const plan = useQuery(planQuery(isReady ? asked : null));
   const methods = (stage.data?.json_schema.properties?.method?.enum ?? ["linear"]).map(String);
@@ -92,6 +94,7 @@ export default function Merge() {
                       value={part.adapter}
                       onChange={(adapter) => change(at, { adapter })}
                       known={known}
+                      placeholder={t("models.pickAdapter")}
                     />
                     <Input
                       size="sm"
@@ -135,7 +138,7 @@ export default function Merge() {
               </Box>
             </Flex>
           </Section>
-          <Section title={t("models.method")} description={help.replace(/\s*\n\s*/g, " ").replaceAll("`", "")}>
+          <Section title={t("models.method")} description={<Rich>{help.replace(/\s*\n\s*/g, " ")}</Rich>}>
             <Flex gap={3} wrap="wrap">
               <NativeSelect.Root size="sm" w="240px">
                 <NativeSelect.Field
@@ -162,22 +165,27 @@ export default function Merge() {
               />
             </Flex>
           </Section>
+          {isSettled && <MergePreview values={settled} />}
         </Flex>
         {isReady ? (
-          <Preview
-            plan={plan.data}
-            error={plan.error}
-            stale={values !== settled || plan.isFetching}
-            faults={0}
-            queued={queued}
-            onQueued={setQueued}
-            submitting={submitting}
-            onSubmit={() => void run()}
-          />
+          <Flex direction="column" gap={4} minW={0}>
+            <Preview
+              plan={plan.data}
+              error={plan.error}
+              stale={values !== settled || plan.isFetching}
+              faults={0}
+              queued={queued}
+              onQueued={setQueued}
+              submitting={submitting}
+              onSubmit={() => void run()}
+            />
+          </Flex>
         ) : (
-          <Text color="fg.muted" textStyle="small" px={1}>
-            {t("models.chooseTwo")}
-          </Text>
+          <Section>
+            <EmptyState compact icon={Combine} title={t("models.preview")}>
+              {t("models.chooseTwo")}
+            </EmptyState>
+          </Section>
         )}
       </Grid>
       {isReady && (

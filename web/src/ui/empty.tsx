@@ -8,11 +8,13 @@ export interface EmptyStateProps {
   title: string;
   children?: ReactNode;
   action?: ReactNode;
+  /** Of a screen that has no other title. */
+  isTitle?: boolean;
   /** Inside a section rather than as the whole screen. */
   compact?: boolean;
 }
 
-export function EmptyState({ icon: Icon, title, children, action, compact = false }: EmptyStateProps) {
+export function EmptyState({ icon: Icon, title, children, action, isTitle = false, compact = false }: EmptyStateProps) {
   return (
     <Flex direction="column" align="center" textAlign="center" px={6} py={compact ? 8 : { base: 12, md: 20 }} gap={1}>
       {Icon && (
@@ -30,7 +32,9 @@ export function EmptyState({ icon: Icon, title, children, action, compact = fals
           <Icon size={18} strokeWidth={1.75} aria-hidden />
         </Flex>
       )}
-      <Text textStyle="title">{title}</Text>
+      <Text as={isTitle ? "h1" : "p"} textStyle="title">
+        {title}
+      </Text>
       {children && (
         <Box color="fg.muted" maxW="52ch">
           {children}

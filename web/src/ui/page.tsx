@@ -66,7 +66,7 @@ export function Page({ title, name, description, crumbs, actions, width = "wide"
             {title}
           </Heading>
           {description && (
-            <Text color="fg.muted" mt={1} maxW="68ch">
+            <Text color="fg.muted" mt={1} maxW="76ch" textWrap="pretty">
               {description}
             </Text>
           )}

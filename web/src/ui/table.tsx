@@ -23,6 +23,8 @@ export interface TableProps<Row> {
   /** The height of the part that scrolls; without it the page scrolls, and all rows are drawn. */
   height?: string;
   onOpen?: (row: Row) => void;
+  /** The row whose details are shown. */
+  isCurrent?: (row: Row) => boolean;
   empty?: ReactNode;
   /** Called when the last rows come into sight. */
   onEnd?: () => void;
@@ -44,6 +46,7 @@ export function Table<Row>({
   rowHeight = 44,
   height,
   onOpen,
+  isCurrent,
   empty,
   onEnd,
 }: TableProps<Row>) {
@@ -127,6 +130,8 @@ export function Table<Row>({
                 role="row"
                 aria-rowindex={seat.index + 2}
                 tabIndex={onOpen ? 0 : undefined}
+                aria-current={isCurrent?.(row) || undefined}
+                bg={isCurrent?.(row) ? "bg.muted" : undefined}
                 onClick={
                   onOpen &&
                   ((event) => !(event.target as HTMLElement).closest("a, button, input, label") && onOpen(row))

@@ -2,53 +2,74 @@
 import { Box, Button, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Items } from "@/features/evaluations/items";
-import { answersQuery, differenceQuery, pairsQuery } from "@/features/evaluations/queries";
+import { answersQuery, differenceQuery, type Pair } from "@/features/evaluations/queries";
 import { ScoreTable } from "@/features/evaluations/scores";
-import { count, ErrorCard, percent, Rows, Section } from "@/ui";
+import { count, ErrorCard, percent, Rows, Section, Segments } from "@/ui";
 
-export function CompareEvaluations({ one, other }: { one: string; other: string }) {
-  const { data } = useQuery(pairsQuery(one, other));
-  return data?.map((pair) => <Pair key={pair.step} step={pair.step} one={pair.one} other={pair.other} />) ?? null;
+const runOf = (name: string) => name.split("/").slice(0, 2).join("/");
+const sidesOf = (pair: Pair) => ({ one: runOf(pair.one), other: runOf(pair.other) });
+
+/** The scores of each evaluation that both runs have. */
+export function CompareScores({ pairs }: { pairs: readonly Pair[] }) {
+  return pairs.map((pair) => <PairScores key={pair.step} pair={pair} />);
 }
 
-function Pair({ step, one, other }: { step: string; one: string; other: string }) {
+function PairScores({ pair }: { pair: Pair }) {
   const { t } = useTranslation();
-  const { data, error, refetch } = useQuery(differenceQuery(one, other));
-  const runOf = (name: string) => name.split("/").slice(0, 2).join(" #");
-  const sides = { one: runOf(one), other: runOf(other) };
+  const { data, error, refetch } = useQuery(differenceQuery(pair.one, pair.other));
+  return (
+    <Section
+      flush
+      title={t("compare.scores", { step: pair.step })}
+      description={
+        data
+          ? t("models.onRows", { count: data.rows, rows: count(data.rows), confidence: percent(data.confidence) })
+          : error
+            ? undefined
+            : t("compare.computing")
+      }
+    >
+      {data && <ScoreTable scores={{ ...data, sides: sidesOf(pair) }} />}
+      {!data && !error && <Rows count={2} height={136} />}
+      {error && !data && (
+        <Box p={5}>
+          <ErrorCard error={error} onRetry={() => void refetch()} />
+        </Box>
+      )}
+      {data?.warnings.map((warning) => (
+        <Text key={warning} px={5} py={2} textStyle="small" color="fg.warning">
+          {warning}
+        </Text>
+      ))}
+    </Section>
+  );
+}
+
+/** What both answered to the same prompts, by evaluation. */
+export function CompareAnswers({ pairs }: { pairs: readonly Pair[] }) {
+  const { t } = useTranslation();
+  const [step, setStep] = useState("");
+  const pair = pairs.find((one) => one.step === step) ?? pairs[0];
+  if (!pair) return null;
   return (
     <>
-      <Section
-        flush
-        title={t("compare.scores", { step })}
-        description={
-          data
-            ? t("models.onRows", { count: data.rows, rows: count(data.rows), confidence: percent(data.confidence) })
-            : error
-              ? undefined
-              : t("compare.computing")
-        }
-      >
-        {data && <ScoreTable scores={{ ...data, sides }} />}
-        {!data && !error && <Rows count={2} height={112} />}
-        {error && !data && (
-          <Box p={5}>
-            <ErrorCard error={error} onRetry={() => void refetch()} />
-          </Box>
-        )}
-        {data?.warnings.map((warning) => (
-          <Text key={warning} px={5} py={2} textStyle="small" color="fg.warning">
-            {warning}
-          </Text>
-        ))}
-      </Section>
+      {pairs.length > 1 && (
+        <Segments
+          label={t("compare.step")}
+          options={pairs.map((one) => ({ value: one.step, label: one.step }))}
+          value={pair.step}
+          onChange={setStep}
+        />
+      )}
       <Items
-        title={t("compare.answers", { step })}
-        of={{ sides, baseline: "one" }}
+        key={pair.step}
+        title={t("compare.answers", { step: pair.step })}
+        of={{ sides: sidesOf(pair), baseline: "one" }}
         first="changed"
-        query={(asked) => answersQuery(one, other, asked)}
+        query={(asked) => answersQuery(pair.one, pair.other, asked)}
       />
     </>
   );

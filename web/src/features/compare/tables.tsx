@@ -21,14 +21,21 @@ function Value({ value }: { value: unknown }) {
 
 function Name({ step, name }: { step: string; name: string }) {
   return (
-    <Text truncate title={`${step}.${name}`}>
+    <Box minW={0} title={`${step}.${name}`}>
       {step && (
-        <Box as="span" color="fg.muted">
-          {step} ·{" "}
-        </Box>
+        <Text hideFrom="md" textStyle="caption" color="fg.muted" truncate>
+          {step}
+        </Text>
       )}
-      {name.replaceAll("_", " ")}
-    </Text>
+      <Text truncate>
+        {step && (
+          <Box as="span" hideBelow="md" color="fg.muted">
+            {step} ·{" "}
+          </Box>
+        )}
+        {name.replaceAll("_", " ")}
+      </Text>
+    </Box>
   );
 }
 
@@ -67,7 +74,7 @@ export function Changes({ title, rows, runs }: TableProps<SettingRow>) {
   ];
   return (
     <Section flush title={title}>
-      <Table label={title} rows={rows} columns={columns} keyOf={(row) => `${row.step}.${row.name}`} rowHeight={40} />
+      <Table label={title} rows={rows} columns={columns} keyOf={(row) => `${row.step}.${row.name}`} rowHeight={44} />
     </Section>
   );
 }
@@ -107,7 +114,7 @@ export function Measures({ title, rows, runs }: TableProps<MeasureRow>) {
   ];
   return (
     <Section flush title={title}>
-      <Table label={title} rows={rows} columns={columns} keyOf={(row) => `${row.step}.${row.name}`} rowHeight={40} />
+      <Table label={title} rows={rows} columns={columns} keyOf={(row) => `${row.step}.${row.name}`} rowHeight={44} />
     </Section>
   );
 }

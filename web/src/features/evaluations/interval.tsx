@@ -1,4 +1,4 @@
-// A value with its interval on a line: of differences around zero, of scores from the lowest to the highest.
+// A value with its interval on a line that starts at zero.
 import { Box, Text } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
 import { measure } from "@/ui";
@@ -9,16 +9,12 @@ export interface Interval {
   high: number;
 }
 
-/** The ends of a scale that shows all of these; of differences it reaches as far below zero as above. */
-export function scaleOf(all: readonly Interval[], around: boolean): [number, number] {
+/** The ends of a scale that shows all of these, from zero; shares are shown on all that they can be. */
+export function scaleOf(all: readonly Interval[], isShare: boolean): [number, number] {
   const ends = all.flatMap((one) => [one.low, one.high, one.value]);
-  if (around) {
-    const reach = Math.max(...ends.map(Math.abs), 1e-12) * 1.08;
-    return [-reach, reach];
-  }
-  const [low, high] = [Math.min(...ends), Math.max(...ends)];
-  const room = (high - low || Math.abs(high) || 1) * 0.08;
-  return [low - room, high + room];
+  const [low, high] = [Math.min(0, ...ends), Math.max(...ends)];
+  if (low === 0 && high <= 1 && isShare) return [0, 1];
+  return [low, high + (high - low || 1) * 0.04];
 }
 
 export interface IntervalBarProps {
@@ -59,7 +55,9 @@ export function IntervalBar({ of, scale: [from, to], colour = 1, label }: Interv
   );
 }
 
-const signed = (value: number) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${measure(Math.abs(value))}`;
+/** Three digits: an interval says how many there are. */
+export const brief = (value: number) => measure(Number(value.toPrecision(3)));
+const signed = (value: number) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${brief(Math.abs(value))}`;
 
 /** A difference in figures. */
 export function Delta({ value, low, high }: { value: number; low: number | null; high: number | null }) {

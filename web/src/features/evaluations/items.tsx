@@ -8,7 +8,7 @@ import { count, EmptyState, ErrorCard, Lines, measure, Section } from "@/ui";
 import type { Item, ItemsAsked, ItemsQuery, Order, Scores } from "./queries";
 import { colourOf, nameOf } from "./scores";
 
-const STEP = 20;
+const STEP = 10;
 const MOST = 200;
 const PAUSE = 300;
 const ORDERS: readonly Order[] = ["file", "worst", "changed"];

@@ -9,6 +9,7 @@ export type Difference = Shape<"Difference">;
 export type Judging = Shape<"Judging">;
 export type Item = Shape<"ItemOf">;
 export type ItemPage = Shape<"ItemPage">;
+export type Pair = Shape<"EvaluationPair">;
 export type Order = "file" | "worst" | "changed";
 
 const pathOf = (run: string) => {
@@ -53,6 +54,7 @@ export const pairsQuery = (one: string, other: string) =>
     queryKey: ["evaluations", "pairs", one, other],
     queryFn: ({ signal }) =>
       answer(api.GET("/api/v1/evaluations/pairs", { params: { query: { one, other } }, signal })),
+    enabled: Boolean(one && other),
     retry: false,
   });
 

@@ -2,7 +2,7 @@
 import { Badge, Box, Flex, Text } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
 import { count, measure } from "@/ui";
-import { Delta, type Interval, IntervalBar, scaleOf } from "./interval";
+import { brief, Delta, type Interval, IntervalBar, scaleOf } from "./interval";
 import type { Difference, Score, Scores } from "./queries";
 
 const TONES: Record<string, string> = {
@@ -14,6 +14,8 @@ const TONES: Record<string, string> = {
 
 /** The colour of a side: the baseline is quiet where there are others. */
 export function colourOf(side: string, scores: Pick<Scores, "sides" | "baseline">): number {
+  if (side === "one") return 1;
+  if (side === "other") return 2;
   const names = Object.keys(scores.sides);
   if (names.length < 2) return 1;
   if (side === scores.baseline) return 6;
@@ -44,7 +46,7 @@ function ScoreRow({ score, of }: { score: Score; of: Scores }) {
     const { value, low, high } = score.sides[side] ?? {};
     return value == null ? [] : [{ value, low: low ?? value, high: high ?? value }];
   });
-  const scale = scaleOf(intervals, false);
+  const scale = scaleOf(intervals, score.higher_is_better);
   const unscored = Object.entries(score.unscored).filter(([, rows]) => rows);
   return (
     <Box
@@ -86,7 +88,7 @@ function ScoreRow({ score, of }: { score: Score; of: Scores }) {
               {nameOf(side, of)}
             </Text>
             <Text
-              w={{ base: "auto", md: "168px" }}
+              w={{ base: "auto", md: "190px" }}
               flexShrink={0}
               fontVariantNumeric="tabular-nums"
               whiteSpace="nowrap"
@@ -98,7 +100,7 @@ function ScoreRow({ score, of }: { score: Score; of: Scores }) {
               {low !== null && high !== null && (
                 <Text as="span" color="fg.muted" textStyle="small">
                   {" "}
-                  [{measure(low)}, {measure(high)}]
+                  [{brief(low)}, {brief(high)}]
                 </Text>
               )}
             </Text>
@@ -142,12 +144,12 @@ export function DifferenceLine({ difference, of }: { difference: Difference; of:
       )}
       {difference.p_value !== null && (
         <Text textStyle="caption" color="fg.muted" title={difference.test}>
-          p {measure(Number(difference.p_value.toPrecision(2)))}
+          {difference.p_value < 0.001 ? "p < 0.001" : `p ${brief(difference.p_value)}`}
         </Text>
       )}
       {difference.detectable !== null && verdict === "not enough evidence" && (
         <Text textStyle="caption" color="fg.muted">
-          {t("models.detectable", { value: measure(difference.detectable) })}
+          {t("models.detectable", { value: brief(difference.detectable) })}
         </Text>
       )}
     </Flex>

@@ -1,10 +1,12 @@
 // What an artifact was made from, down to the files of data.
 import { Badge, Box, Flex, Text } from "@chakra-ui/react";
 import { Link } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
 import { Copy } from "@/ui";
 import type { Lineage } from "./queries";
 
 export function LineageTree({ node, depth = 0 }: { node: Lineage; depth?: number }) {
+  const { t } = useTranslation();
   const [recipe = "", number = "", step] = node.run.split("/");
   return (
     <Box as={depth === 0 ? "div" : "li"} position="relative" listStyleType="none">
@@ -35,7 +37,9 @@ export function LineageTree({ node, depth = 0 }: { node: Lineage; depth?: number
             ))}
           </Flex>
           <Flex gap={1} align="center" textStyle="caption" color="fg.muted" wrap="wrap">
-            {[node.stage, node.licence, node.evidence].filter(Boolean).join(" · ")}
+            {[node.stage, node.licence && t("models.licenceIs", { licence: node.licence }), node.evidence]
+              .filter(Boolean)
+              .join(" · ")}
             <Text as="span" fontFamily="mono" ms={1}>
               {node.fingerprint.slice(0, 12)}
             </Text>

@@ -1,5 +1,5 @@
 // A reference to a model, typed or chosen of those that are known.
-import { Box, Flex, IconButton, Input, Menu, Portal } from "@chakra-ui/react";
+import { Box, Flex, IconButton, Input, Menu, Portal, Text } from "@chakra-ui/react";
 import { ChevronsUpDown } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import type { KnownModel } from "./known";
@@ -9,9 +9,10 @@ export interface PickProps {
   value: string;
   onChange: (ref: string) => void;
   known: readonly KnownModel[];
+  placeholder?: string;
 }
 
-export function PickModel({ label, value, onChange, known }: PickProps) {
+export function PickModel({ label, value, onChange, known, placeholder }: PickProps) {
   const { t } = useTranslation();
   const groups = [...new Set(known.map((one) => one.group))];
   return (
@@ -25,7 +26,7 @@ export function PickModel({ label, value, onChange, known }: PickProps) {
         spellCheck={false}
         autoComplete="off"
         aria-label={label}
-        placeholder={t("models.pick")}
+        placeholder={placeholder ?? t("models.pick")}
         value={value}
         onChange={(event) => onChange(event.target.value)}
       />
@@ -38,6 +39,11 @@ export function PickModel({ label, value, onChange, known }: PickProps) {
         <Portal>
           <Menu.Positioner>
             <Menu.Content maxH="320px" overflowY="auto" minW="240px" maxW="min(92vw, 420px)">
+              {known.length === 0 && (
+                <Text textStyle="small" color="fg.muted" px={2} py={1.5}>
+                  {t("models.noneKnown")}
+                </Text>
+              )}
               {groups.map((group) => (
                 <Menu.ItemGroup key={group}>
                   <Menu.ItemGroupLabel textStyle="caption" color="fg.muted">

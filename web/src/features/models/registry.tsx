@@ -1,7 +1,8 @@
 // The registry: named versions, and of one its evidence, licences, hashes, history and lineage.
 import { Badge, Box, Button, Flex, Grid, Input, Text } from "@chakra-ui/react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { Blocks } from "lucide-react";
+import { Link } from "@tanstack/react-router";
+import { Blocks, Check, X } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { send } from "@/api/call";
@@ -15,6 +16,7 @@ import {
   KeyValue,
   Lines,
   measure,
+  Rich,
   Rows,
   Section,
   Table,
@@ -23,6 +25,14 @@ import {
 } from "@/ui";
 import { LineageTree } from "./lineage";
 import { artifactsQuery, type Kind, lineageQuery, partsOf, type Version, versionQuery, versionsQuery } from "./queries";
+
+/** What speaks for a version: a proof, a certificate, scores, the verdict of a comparison. */
+interface Evidence {
+  kind: "proof" | "certificate" | "score" | "verdict";
+  run: string;
+  state: string;
+  found: string;
+}
 
 const TONES: Record<string, string> = {
   production: "success",
@@ -90,10 +100,11 @@ export function Registry({ kind, chosen, onChoose }: { kind: Kind; chosen?: stri
             rows={data.versions}
             columns={columns}
             keyOf={(row) => row.ref}
+            isCurrent={(row) => row.ref === shown}
             onOpen={(row) => onChoose(row.ref)}
             empty={
               <EmptyState icon={Blocks} title={t("models.noVersions")} compact>
-                {t("models.noVersionsHint")}
+                <Rich>{t("models.noVersionsHint")}</Rich>
               </EmptyState>
             }
           />
@@ -135,6 +146,7 @@ function Detail({ kind, of }: { kind: Kind; of: string }) {
   };
   if (error && !data) return <ErrorCard error={error} onRetry={() => void refetch()} />;
   if (!data) return <Lines count={6} />;
+  const evidence = data.evidence as unknown as Evidence[];
   const measures = Object.entries(data.measures).filter(([, value]) => typeof value === "number");
   return (
     <Grid templateColumns={{ base: "minmax(0, 1fr)", lg: "repeat(2, minmax(0, 1fr))" }} gap={5} alignItems="start">
@@ -152,7 +164,10 @@ function Detail({ kind, of }: { kind: Kind; of: string }) {
             { name: t("models.by"), value: data.who },
             { name: t("models.why"), value: data.why || "–" },
             { name: t("models.base"), value: typeof data.base?.ref === "string" ? data.base.ref : "–" },
-            { name: t("models.licence"), value: data.licence.join(" ") || "–" },
+            {
+              name: t("models.licence"),
+              value: data.licence.length ? data.licence.map((one) => <Text key={one}>{one}</Text>) : "–",
+            },
             {
               name: t("models.hash"),
               value: (
@@ -207,6 +222,44 @@ function Detail({ kind, of }: { kind: Kind; of: string }) {
           <Lines count={5} />
         )}
       </Section>
+      {evidence.length > 0 && (
+        <Section title={t("models.evidence")} description={t("models.evidenceHint")}>
+          {evidence.map((one) => {
+            const [recipe = "", number = "", step] = one.run.split("/");
+            return (
+              <Flex
+                key={`${one.kind}-${one.run}`}
+                gap={3}
+                py={2}
+                borderTopWidth="1px"
+                borderColor="border.muted"
+                _first={{ borderTopWidth: 0, pt: 0 }}
+              >
+                <Box color={one.state === "passed" ? "fg.success" : "fg.error"} pt="3px" flexShrink={0}>
+                  {one.state === "passed" ? (
+                    <Check size={14} aria-label={one.state} />
+                  ) : (
+                    <X size={14} aria-label={one.state} />
+                  )}
+                </Box>
+                <Box minW={0} flex={1}>
+                  <Flex gap={2} align="baseline" wrap="wrap">
+                    <Text fontWeight="500">{t(`models.evidence_${one.kind}`)}</Text>
+                    <Text textStyle="small" color="fg.muted" truncate>
+                      <Link to="/runs/$recipe/$number" params={{ recipe, number }} search={{ step, tab: undefined }}>
+                        {one.run}
+                      </Link>
+                    </Text>
+                  </Flex>
+                  <Text textStyle="small" color="fg.muted" overflowWrap="anywhere" lineClamp={3}>
+                    {one.found}
+                  </Text>
+                </Box>
+              </Flex>
+            );
+          })}
+        </Section>
+      )}
       {measures.length > 0 && (
         <Section title={t("models.measures")}>
           <KeyValue
@@ -230,7 +283,7 @@ function Detail({ kind, of }: { kind: Kind; of: string }) {
               {typeof one.at === "number" ? <Ago at={one.at} /> : ""}
             </Box>
             <Text overflowWrap="anywhere">
-              {[one.what ?? one.event ?? one.action ?? one.change, one.to ?? one.stage, one.why]
+              {[one.what ?? one.event ?? one.action ?? one.change, one.to ?? one.stage, one.why, one.who]
                 .filter((part) => typeof part === "string" && part)
                 .join(" · ")}
             </Text>

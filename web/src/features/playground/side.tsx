@@ -39,7 +39,8 @@ export function HowAsked({ chat, onChange }: { chat: Chat; onChange: (next: Part
                 size="sm"
                 inputMode="decimal"
                 value={chat.sampling[name]}
-                placeholder={name === "seed" ? t("play.random") : t("play.ofModel")}
+                placeholder={name === "seed" ? t("play.random") : t("play.auto")}
+                title={name === "seed" ? undefined : t("play.ofModel")}
                 onChange={(event) => onChange({ sampling: { ...chat.sampling, [name]: event.target.value } })}
               />
             </Field.Root>
