@@ -7815,8 +7815,8 @@ export interface operations {
                 /** @description As Last-Event-ID, for other clients. */
                 after?: string | null;
                 /**
-                 * @description The `cursor` of the run, or `now`: before it, metrics are left out, which `curves` has, and of the progress of
-                 *     a phase all but the first and the last. It is for a first connection: after Last-Event-ID nothing is left out.
+                 * @description The `cursor` of the run, or `now`: before it, metrics are left out, which `curves` has, and of
+                 *     the progress of a phase all but the first and the last. For a first connection: after Last-Event-ID all is sent.
                  */
                 brief?: string | null;
             };
