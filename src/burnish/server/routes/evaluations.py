@@ -11,7 +11,7 @@ from burnish.studio.evaluations import items as item_views
 from burnish.studio.evaluations import pairs as pair_views
 from burnish.studio.evaluations import scores as studio
 
-router = Router(tags=["evaluations"])
+router = Router(tags=["evaluations"], work="slow")
 Name = Annotated[str, Query(min_length=1, max_length=300, examples=["demo/1", "demo/1/score"])]
 Text = Annotated[str, Query(max_length=200, description="Words that an item has.")]
 Offset = Annotated[int, Query(ge=0, le=10_000_000)]
