@@ -128,6 +128,8 @@ def burnish(workspace: Path, *words: str) -> None:
 def make_workspace(folder: Path) -> None:
     """Two runs of the recipe that differ in two settings, and two names in the registry; nothing twice."""
     folder.mkdir(parents=True, exist_ok=True)
+    rows = [{"question": f"What is {number} and {number + 1}?", "answer": str(2 * number + 1)} for number in range(60)]
+    (folder / "data.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
     with Judges() as url:
         for number, settings in enumerate([{"rank": 8, "learning_rate": 2.5e-3}, {}], 1):
             path = folder / "recipes" / "support-bot.yaml"
