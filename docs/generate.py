@@ -23,19 +23,6 @@ REFERENCE = Path(__file__).parent / "reference"
 _MADE = "<!-- Made by docs/generate.py; change the code, then run `make docs`. -->\n"
 
 
-def pages() -> dict[Path, str]:
-    """Every generated page with its text."""
-    return {
-        REFERENCE / "commands.md": commands_page(),
-        REFERENCE / "settings.md": settings_page(),
-        REFERENCE / "errors.md": errors_page(),
-        REFERENCE / "names.md": names_page(),
-        REFERENCE / "certificates.md": certificates_page(),
-        REFERENCE / "api.md": api_page(),
-        REFERENCE / "environment.md": environment_page(),
-    }
-
-
 def environment_page() -> str:
     """The variables of the environment, and of the `.env` of a workspace."""
     lines = [_MADE, "# Variables of the environment", ""]
@@ -268,7 +255,18 @@ def errors_page() -> str:
     return "\n".join([*lines, ""])
 
 
+PAGES = {
+    "commands.md": commands_page,
+    "settings.md": settings_page,
+    "errors.md": errors_page,
+    "names.md": names_page,
+    "certificates.md": certificates_page,
+    "api.md": api_page,
+    "environment.md": environment_page,
+}
+"""What makes each generated page."""
+
 if __name__ == "__main__":
-    for path, text in pages().items():
-        path.write_text(text, encoding="utf-8")
-        print(f"wrote {path.relative_to(Path(__file__).parents[1])}")
+    for name, made in PAGES.items():
+        (REFERENCE / name).write_text(made(), encoding="utf-8")
+        print(f"wrote docs/reference/{name}")
