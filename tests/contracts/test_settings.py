@@ -60,7 +60,10 @@ def names_in(node, constants):
 
 def names_read(path):
     """The variables that a file of the code reads or sets by default."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    if not re.search("environ|envvar|_shown", text):  # to parse all files takes seconds
+        return set()
+    tree = ast.parse(text)
     constants = {}
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
