@@ -1,11 +1,12 @@
 // The screen of one dataset: its rows as conversations, what is known of them, and what was not kept.
-import { Button, Flex, NativeSelect } from "@chakra-ui/react";
+import { Button, Flex, NativeSelect, Text } from "@chakra-ui/react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Database, Play } from "lucide-react";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { send } from "@/api/call";
-import { ProfileView } from "@/features/data/profile";
+import { ProfileFigures, ProfileView, useProfile } from "@/features/data/profile";
 import { QuarantineView } from "@/features/data/quarantine";
 import { datasetQuery } from "@/features/data/queries";
 import { RowBrowser } from "@/features/data/rows";
@@ -19,6 +20,8 @@ export default function Dataset() {
   const navigate = useNavigate();
   const queries = useQueryClient();
   const { data, error, refetch } = useQuery(datasetQuery(name));
+  const profile = useProfile(name, data);
+  const [isSure, setSure] = useState(false);
   const go = (change: { tab?: string; split?: string; row?: number }) =>
     void navigate({
       to: "/data/$name",
@@ -31,7 +34,6 @@ export default function Dataset() {
   const split = search.split ?? splits[0]?.[0];
   const total = splits.find(([one]) => one === split)?.[1].rows ?? 0;
   const remove = async () => {
-    if (!window.confirm(t("data.deleteSure", { name }))) return;
     try {
       await send("DELETE", `/api/v1/datasets/${encodeURIComponent(name)}`);
       await navigate({ to: "/data" });
@@ -58,8 +60,15 @@ export default function Dataset() {
       actions={
         <>
           {data?.origin === "upload" && (
-            <Button size="sm" variant="ghost" color="fg.error" onClick={() => void remove()}>
-              {t("data.delete")}
+            <Button
+              size="sm"
+              variant={isSure ? "outline" : "ghost"}
+              color="fg.error"
+              title={t("data.deleteSure", { name })}
+              onBlur={() => setSure(false)}
+              onClick={() => (isSure ? void remove() : setSure(true))}
+            >
+              {t(isSure ? "data.deleteNow" : "data.delete")}
             </Button>
           )}
           {data && (
@@ -73,7 +82,9 @@ export default function Dataset() {
               textStyle="code"
               color="fg.muted"
             >
-              <span>{data.ref}</span>
+              <Text as="span" truncate title={data.ref}>
+                {data.ref}
+              </Text>
               <Copy value={data.ref} label={t("data.copyRef")} />
             </Flex>
           )}
@@ -95,7 +106,13 @@ export default function Dataset() {
       }
     >
       {error && !data && <ErrorCard error={error} onRetry={() => void refetch()} />}
-      {!data && !error && <Block height={480} />}
+      {!data && !error && (
+        <>
+          <Block height={76} />
+          <Block height={480} />
+        </>
+      )}
+      {data && <ProfileFigures {...profile} />}
       {data && (
         <Tabs
           value={search.tab ?? "rows"}
@@ -138,7 +155,7 @@ export default function Dataset() {
                 </Flex>
               ),
             },
-            { value: "profile", title: t("data.profile"), content: <ProfileView name={name} detail={data} /> },
+            { value: "profile", title: t("data.profile"), content: <ProfileView detail={data} {...profile} /> },
             ...(data.origin === "artifact"
               ? [{ value: "quarantine", title: t("data.quarantine"), content: <QuarantineView name={name} /> }]
               : []),

@@ -20,7 +20,6 @@ export function Histogram({ bins, label, height = 96 }: { bins: readonly Bin[]; 
           <Flex
             key={bin.from}
             flex={1}
-            maxW="48px"
             h="full"
             align="flex-end"
             title={`${count(bin.from)}–${count(bin.to)}: ${count(bin.count)}`}

@@ -1,15 +1,14 @@
 // The rows of a dataset: a list of which only what is in sight is fetched and drawn, and one row as a conversation.
-import { Box, Button, Flex, Grid, Input, Skeleton, Text, Textarea } from "@chakra-ui/react";
-import { useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
+import { Box, Flex, Grid, Skeleton, Text } from "@chakra-ui/react";
+import { useQueries } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { Pencil, TriangleAlert } from "lucide-react";
+import { TriangleAlert } from "lucide-react";
 import { type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { send } from "@/api/call";
-import { Code, count, ErrorCard, Lines, Segments, tell, warn } from "@/ui";
-import { Conversation, conversationOf, Tokens, TokensLegend } from "@/ui/chat";
-import { type DataRow, PAGE, previewQuery, rowsQuery, wholeRowQuery } from "./queries";
+import { count, ErrorCard } from "@/ui";
+import { conversationOf } from "@/ui/chat";
+import { type DataRow, PAGE, rowsQuery } from "./queries";
+import { RowDetail } from "./row";
 
 const HEIGHT = 48;
 const SETTLE = 90;
@@ -32,7 +31,7 @@ export function RowBrowser(props: RowBrowserProps) {
       borderRadius="l3"
       bg="bg.panel"
       overflow="hidden"
-      h={{ lg: "max(480px, calc(100dvh - 260px))" }}
+      h={{ lg: "max(440px, calc(100dvh - 372px))" }}
     >
       <RowList {...props} />
       <Box
@@ -164,203 +163,5 @@ function RowList({ name, split, total, row, onRow }: RowBrowserProps) {
         </Box>
       </Box>
     </Flex>
-  );
-}
-
-const VIEWS = ["chat", "tokens", "json"] as const;
-type View = (typeof VIEWS)[number];
-const VIEW_KEY = "burnish.rows.view";
-const TOKENIZER_KEY = "burnish.rows.tokenizer";
-
-function RowDetail({ name, split, row, editable, onRow }: RowBrowserProps) {
-  const { t } = useTranslation();
-  const [view, setView] = useState<View>(() => VIEWS.find((one) => one === localStorage.getItem(VIEW_KEY)) ?? "chat");
-  const [tokenizer, setTokenizer] = useState(() => localStorage.getItem(TOKENIZER_KEY) ?? "builtin:pocket");
-  const [typed, setTyped] = useState(tokenizer);
-  const [editing, setEditing] = useState(false);
-  const raw = useQuery(wholeRowQuery(name, split, row));
-  const preview = useQuery({
-    ...previewQuery(name, split, row, view === "tokens" ? tokenizer : ""),
-    enabled: view !== "json",
-  });
-  const choose = (next: string) => {
-    setView(next as View);
-    localStorage.setItem(VIEW_KEY, next);
-  };
-  const take = () => {
-    setTokenizer(typed.trim());
-    localStorage.setItem(TOKENIZER_KEY, typed.trim());
-  };
-  const bad = raw.data?.bad;
-  const error = raw.error ?? (view !== "json" ? preview.error : null);
-  const shown = preview.data;
-  return (
-    <Box p={{ base: 4, md: 5 }}>
-      <Flex align="center" gap={3} mb={4} wrap="wrap">
-        <Box flex="1 1 120px" minW={0}>
-          <Text textStyle="title">{t("data.row", { number: count(row + 1) })}</Text>
-          <Text textStyle="caption" color="fg.muted" truncate>
-            {raw.data?.source ?? "\u00a0"}
-          </Text>
-        </Box>
-        <Segments
-          label={t("data.view")}
-          options={VIEWS.map((one) => ({ value: one, label: t(`data.view_${one}`) }))}
-          value={view}
-          onChange={choose}
-        />
-        {editable && !editing && raw.data?.value && (
-          <Button size="xs" variant="outline" onClick={() => setEditing(true)}>
-            <Pencil aria-hidden /> {t("data.edit")}
-          </Button>
-        )}
-      </Flex>
-      {editing && raw.data?.value ? (
-        <Editor name={name} row={row} value={raw.data.value} onClose={() => setEditing(false)} onRow={onRow} />
-      ) : error ? (
-        <ErrorCard error={error} />
-      ) : bad ? (
-        <Box role="alert">
-          <Text color="fg.error" mb={3} overflowWrap="anywhere">
-            {[bad.field, bad.reason].filter(Boolean).join(": ")}
-          </Text>
-          <Code label={t("data.asItStands")}>{bad.text}</Code>
-        </Box>
-      ) : view === "json" ? (
-        raw.data ? (
-          <Code label="JSON">{JSON.stringify(raw.data.value, null, 2)}</Code>
-        ) : (
-          <Lines count={8} />
-        )
-      ) : !shown ? (
-        <Lines count={8} />
-      ) : shown.error ? (
-        <Text color="fg.error" overflowWrap="anywhere">
-          {shown.error}
-        </Text>
-      ) : view === "chat" ? (
-        <Chat value={shown.value ?? raw.data?.value ?? {}} />
-      ) : (
-        <Box>
-          <Flex asChild gap={2} mb={4}>
-            <form
-              onSubmit={(event) => {
-                event.preventDefault();
-                take();
-              }}
-            >
-              <Input
-                size="sm"
-                maxW="320px"
-                fontFamily="mono"
-                fontSize="12.5px"
-                aria-label={t("data.tokenizer")}
-                value={typed}
-                onChange={(event) => setTyped(event.target.value)}
-              />
-              <Button size="sm" type="submit" variant="outline" disabled={typed.trim() === tokenizer}>
-                {t("data.useIt")}
-              </Button>
-            </form>
-          </Flex>
-          {shown.pieces.map((pieces, at) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: samples of one row
-            <Box key={at} mb={4}>
-              <Tokens pieces={pieces as [string, number][]} />
-            </Box>
-          ))}
-          <Flex justify="space-between" gap={4} wrap="wrap" mt={4}>
-            <TokensLegend />
-            <Text textStyle="caption" color="fg.muted">
-              {t("data.tokenCount", { tokens: count(shown.tokens ?? 0), learned: count(shown.learned ?? 0) })}
-            </Text>
-          </Flex>
-        </Box>
-      )}
-    </Box>
-  );
-}
-
-function Chat({ value }: { value: Record<string, unknown> }) {
-  const messages = conversationOf(value);
-  return messages.length ? (
-    <Conversation messages={messages} />
-  ) : (
-    <Code label="JSON">{JSON.stringify(value, null, 2)}</Code>
-  );
-}
-
-interface EditorProps {
-  name: string;
-  row: number;
-  value: Record<string, unknown>;
-  onClose: () => void;
-  onRow: (row: number) => void;
-}
-
-/** A change makes a new version of the file; the old one stays. */
-function Editor({ name, row, value, onClose }: EditorProps) {
-  const { t } = useTranslation();
-  const navigate = useNavigate();
-  const queries = useQueryClient();
-  const [text, setText] = useState(() => JSON.stringify(value, null, 2));
-  const [saving, setSaving] = useState(false);
-  let parsed: unknown;
-  let fault = "";
-  try {
-    parsed = JSON.parse(text);
-  } catch (error) {
-    fault = error instanceof Error ? error.message : String(error);
-  }
-  const save = async (next: unknown) => {
-    setSaving(true);
-    try {
-      const path = `/api/v1/datasets/${encodeURIComponent(name)}/rows/${row}`;
-      const made = await send<{ name: string }>("PATCH", path, { value: next });
-      await queries.invalidateQueries({ queryKey: ["datasets"] });
-      tell(t("data.saved", { name: made.name }), t("data.savedHint", { name }));
-      await navigate({
-        to: "/data/$name",
-        params: { name: made.name },
-        search: { tab: undefined, split: undefined, row },
-      });
-    } catch (error) {
-      warn(t("data.notSaved"), error);
-      setSaving(false);
-    }
-  };
-  return (
-    <Box>
-      <Textarea
-        aria-label={t("data.edit")}
-        value={text}
-        onChange={(event) => setText(event.target.value)}
-        fontFamily="mono"
-        fontSize="12.5px"
-        rows={18}
-        spellCheck={false}
-        aria-invalid={fault !== "" || undefined}
-      />
-      <Text role="status" textStyle="small" color="fg.error" minH="20px" mt={1}>
-        {fault}
-      </Text>
-      <Flex gap={2} mt={2} wrap="wrap">
-        <Button
-          size="sm"
-          colorPalette="accent"
-          loading={saving}
-          disabled={fault !== ""}
-          onClick={() => void save(parsed)}
-        >
-          {t("data.save")}
-        </Button>
-        <Button size="sm" variant="ghost" onClick={onClose}>
-          {t("data.discard")}
-        </Button>
-        <Button size="sm" variant="ghost" color="fg.error" ms="auto" onClick={() => void save(null)}>
-          {t("data.removeRow")}
-        </Button>
-      </Flex>
-    </Box>
   );
 }

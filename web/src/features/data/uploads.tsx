@@ -1,9 +1,9 @@
 // The place where files are dropped, and how far each of them is.
 import { Box, Button, Flex, IconButton, Text } from "@chakra-ui/react";
 import { useQueryClient } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
+import { Link, useNavigate } from "@tanstack/react-router";
 import { Check, FileUp, TriangleAlert, X } from "lucide-react";
-import { type DragEvent, useRef, useState } from "react";
+import { type DragEvent, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { asProblem, type Problem } from "@/api/problem";
 import { bytes, Progress, percent } from "@/ui";
@@ -18,9 +18,19 @@ interface Sent {
   problem?: Problem;
 }
 
+const NOTHING = { tab: undefined, split: undefined, row: undefined };
+
 export function Uploads() {
   const { t } = useTranslation();
   const queries = useQueryClient();
+  const navigate = useNavigate();
+  const here = useRef(true);
+  useEffect(() => {
+    here.current = true;
+    return () => {
+      here.current = false;
+    };
+  }, []);
   const picker = useRef<HTMLInputElement>(null);
   const next = useRef(0);
   const [over, setOver] = useState(false);
@@ -29,7 +39,14 @@ export function Uploads() {
     setSent((now) => now.map((one) => (one.id === id ? { ...one, ...change } : one)));
   const forget = (id: number) => setSent((now) => now.filter((one) => one.id !== id));
 
-  const send = async (file: File) => {
+  /** Uploads files; a single one is opened when it is there. */
+  const sendAll = async (files: readonly File[]) => {
+    const names = await Promise.all(files.map(send));
+    const [name] = names;
+    if (names.length === 1 && name && here.current)
+      await navigate({ to: "/data/$name", params: { name }, search: NOTHING });
+  };
+  const send = async (file: File): Promise<string | null> => {
     const id = next.current++;
     const running = upload(file, (share) => update(id, { share }));
     setSent((now) => [{ id, file, share: 0, cancel: running.cancel }, ...now]);
@@ -37,16 +54,18 @@ export function Uploads() {
       const record = await running.done;
       update(id, { share: 1, name: record.name });
       void queries.invalidateQueries({ queryKey: ["datasets"] });
+      return record.name;
     } catch (error) {
       const problem = asProblem(error);
       if (problem.code === "cancelled") forget(id);
       else update(id, { problem });
+      return null;
     }
   };
   const drop = (event: DragEvent) => {
     event.preventDefault();
     setOver(false);
-    for (const file of event.dataTransfer.files) void send(file);
+    void sendAll([...event.dataTransfer.files]);
   };
   return (
     <Box>
@@ -94,7 +113,7 @@ export function Uploads() {
           hidden
           aria-label={t("compose.chooseFile")}
           onChange={(event) => {
-            for (const file of event.target.files ?? []) void send(file);
+            void sendAll([...(event.target.files ?? [])]);
             event.target.value = "";
           }}
         />
@@ -117,11 +136,7 @@ export function Uploads() {
             <Flex gap={3} align="baseline">
               <Text truncate fontWeight="500">
                 {one.name ? (
-                  <Link
-                    to="/data/$name"
-                    params={{ name: one.name }}
-                    search={{ tab: undefined, split: undefined, row: undefined }}
-                  >
+                  <Link to="/data/$name" params={{ name: one.name }} search={NOTHING}>
                     {one.name}
                   </Link>
                 ) : (

@@ -1,6 +1,5 @@
 // A step at a glance: its state and phase, when it ends, and the numbers that matter now.
 import { Box, Flex, Grid, Text } from "@chakra-ui/react";
-import type { TFunction } from "i18next";
 import { useTranslation } from "react-i18next";
 import { Block, count, duration, Progress, Sparkline, StatusBadge } from "@/ui";
 import { type Points, reading, thinned } from "@/ui/chart";
@@ -27,6 +26,7 @@ export function StepHeader({ step, live, isLoading }: StepHeaderProps) {
   const eta = isRunning ? (phase?.name === "train" && rate !== null ? rate : etaOf(phase)) : null;
   const left = eta === null ? null : Math.max(0, eta - Math.max(0, now - (live?.at ?? now)));
   const seconds = step.shown?.seconds ?? null;
+  const attempts = step.shown?.attempts ?? 1;
   return (
     <Box>
       <Flex align="center" gap={3} wrap="wrap" minH="28px">
@@ -35,7 +35,11 @@ export function StepHeader({ step, live, isLoading }: StepHeaderProps) {
         </Text>
         <StatusBadge state={state} />
         <Text textStyle="small" color="fg.muted">
-          {[step.stage, !isRunning && seconds !== null ? duration(seconds) : "", attempts(step, t)]
+          {[
+            step.stage,
+            !isRunning && seconds !== null ? duration(seconds) : "",
+            attempts > 1 ? t("run.attempts", { count: attempts }) : "",
+          ]
             .filter(Boolean)
             .join(" · ")}
         </Text>
@@ -74,9 +78,6 @@ export function StepHeader({ step, live, isLoading }: StepHeaderProps) {
     </Box>
   );
 }
-
-const attempts = (step: RunStep, t: TFunction) =>
-  (step.shown?.attempts ?? 1) > 1 ? t("run.attempts", { count: step.shown?.attempts ?? 0 }) : "";
 
 /** The numbers of a training: shown as soon as there is one, and their places with the first. */
 function Vitals({ step, live }: { step: RunStep; live: LiveStep | undefined }) {

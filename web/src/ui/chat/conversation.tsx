@@ -1,8 +1,11 @@
 // A conversation as it was said: who, what, and which tools were called.
 import { Box, Flex, Text } from "@chakra-ui/react";
 import { Wrench } from "lucide-react";
+import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
+import { learnedParts, type Part, type Piece } from "./learned";
 import type { ChatMessage } from "./messages";
+import { Stretches } from "./tokens";
 
 const NAMED = ["system", "developer", "user", "assistant", "tool", "chosen", "rejected", "text"] as const;
 type Named = (typeof NAMED)[number];
@@ -10,17 +13,24 @@ type Named = (typeof NAMED)[number];
 /** What has no name and does not move is known by its place. */
 const keyed = <One,>(all: readonly One[]): [string, One][] => all.map((one, at) => [String(at), one]);
 
-export function Conversation({ messages }: { messages: readonly ChatMessage[] }) {
+export interface ConversationProps {
+  messages: readonly ChatMessage[];
+  /** The tokens of the row, by sample: what a training learns of them is coloured. */
+  samples?: readonly (readonly Piece[])[];
+}
+
+export function Conversation({ messages, samples }: ConversationProps) {
+  const parts = useMemo(() => (samples?.length ? learnedParts(messages, samples) : []), [messages, samples]);
   return (
     <Flex as="ol" direction="column" gap={3} listStyleType="none" m={0} p={0}>
       {keyed(messages).map(([key, message]) => (
-        <Turn key={key} message={message} />
+        <Turn key={key} message={message} parts={parts[Number(key)] ?? []} />
       ))}
     </Flex>
   );
 }
 
-function Turn({ message }: { message: ChatMessage }) {
+function Turn({ message, parts }: { message: ChatMessage; parts: readonly Part[] }) {
   const { t } = useTranslation();
   const { role } = message;
   const name = NAMED.includes(role as Named) ? t(`chat.${role as Named}`) : role;
@@ -51,8 +61,8 @@ function Turn({ message }: { message: ChatMessage }) {
             {message.reasoning}
           </Text>
         )}
-        {message.text}
-        {!message.text && message.calls.length === 0 && <Text color="fg.subtle">{t("chat.empty")}</Text>}
+        {parts.length > 0 ? <Stretches parts={parts} /> : message.text}
+        {!message.text && parts.length + message.calls.length === 0 && <Text color="fg.subtle">{t("chat.empty")}</Text>}
         {keyed(message.calls).map(([key, call]) => (
           <Box
             key={key}

@@ -1,4 +1,5 @@
 // Rows of data as people read them.
 export { Conversation } from "./conversation";
+export type { Piece } from "./learned";
 export { type ChatMessage, conversationOf, messageOf } from "./messages";
 export { Tokens, TokensLegend } from "./tokens";

@@ -1,6 +1,7 @@
 // A text by its tokens: those that a training learns are coloured and underlined.
-import { Box, Text } from "@chakra-ui/react";
+import { Box, Text, VisuallyHidden } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
+import type { Part } from "./learned";
 import { stretchesOf } from "./messages";
 
 const shown = (text: string) => text.replaceAll("\n", "↵\n").replaceAll("\t", "⇥\t");
@@ -36,6 +37,34 @@ export function Tokens({ pieces, borders = false }: TokensProps) {
         );
       })}
     </Box>
+  );
+}
+
+/** A message whose learned parts are coloured; what the template added to it stands in the face of code. */
+export function Stretches({ parts }: { parts: readonly Part[] }) {
+  const { t } = useTranslation();
+  const keyed = parts.map((one, at) => ({ ...one, key: String(at) }));
+  return keyed.map((one) =>
+    one.weight === 0 ? (
+      <span key={one.key}>{one.text}</span>
+    ) : (
+      <Text
+        as="mark"
+        key={one.key}
+        title={t("chat.learned", { weight: one.weight })}
+        color={one.isSaid ? "fg" : "fg.muted"}
+        fontFamily={one.isSaid ? undefined : "mono"}
+        fontSize={one.isSaid ? undefined : "12px"}
+        bg={one.weight < 0 ? "danger.subtle" : "accent.subtle"}
+        borderBottomWidth="2px"
+        borderColor={one.weight < 0 ? "danger.solid" : "accent.solid"}
+        py="1px"
+        css={{ boxDecorationBreak: "clone" }}
+      >
+        <VisuallyHidden>{t("chat.learnedMark")} </VisuallyHidden>
+        {one.isSaid ? one.text : shown(one.text)}
+      </Text>
+    ),
   );
 }
 
