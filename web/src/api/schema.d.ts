@@ -558,6 +558,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/forecasts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Forecast
+         * @description The memory and disk that the trainings of a recipe would take. Nothing is run or downloaded.
+         */
+        post: operations["forecast"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/generate": {
         parameters: {
             query?: never;
@@ -3036,6 +3056,44 @@ export interface components {
             what: string;
         };
         /**
+         * Forecast
+         * @description What a training would take, as an upper bound: its longest row is taken to have `longest_tokens`.
+         */
+        Forecast: {
+            /** Checkpoint Bytes */
+            checkpoint_bytes: number;
+            /** Choices */
+            choices: components["schemas"]["ForecastChoice"][];
+            /** Device */
+            device: string;
+            /** Free Memory Bytes */
+            free_memory_bytes: number;
+            /** Kept Checkpoints */
+            kept_checkpoints: number;
+            /** Longest Tokens */
+            longest_tokens: number;
+            /** Memory Bytes */
+            memory_bytes: number;
+            /** Parameters */
+            parameters: number;
+            /** Result Bytes */
+            result_bytes: number;
+            /** Trained */
+            trained: number;
+        };
+        /**
+         * ForecastChoice
+         * @description A setting that is `auto`, and the value that it would get on this machine.
+         */
+        ForecastChoice: {
+            /** Field */
+            field: string;
+            /** Reason */
+            reason: string;
+            /** Value */
+            value: unknown;
+        };
+        /**
          * FoundLines
          * @description Lines that were found. `next` is the `start` with which the search goes on; none at the end.
          */
@@ -4824,6 +4882,17 @@ export interface components {
             status: "queued" | "running" | "succeeded" | "failed" | "cancelled";
             /** Step */
             step: string;
+        };
+        /**
+         * StepForecast
+         * @description The forecast of a training step, or why it is `unknown` before the step runs.
+         */
+        StepForecast: {
+            forecast: components["schemas"]["Forecast"] | null;
+            /** Step */
+            step: string;
+            /** Unknown */
+            unknown: string | null;
         };
         /**
          * Stopped
@@ -6660,6 +6729,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ArtifactPage"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    forecast: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Asked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepForecast"][];
                 };
             };
             /** @description An error. */

@@ -14,7 +14,7 @@ import type { NewSearch } from "./tree";
 
 export default function NewRun() {
   const search: NewSearch = useSearch({ from: "/shell/new" });
-  const key = JSON.stringify([search.recipe, search.stage, search.from, search.source, search.base]);
+  const key = JSON.stringify([search.recipe, search.stage, search.from, search.source, search.base, search.model]);
   if (search.from) return <FromRun key={key} name={search.from} storeKey={key} />;
   if (search.recipe) return <FromRecipe key={key} search={search} storeKey={key} />;
   if (search.stage)
@@ -22,7 +22,11 @@ export default function NewRun() {
   return <Start />;
 }
 
-const fillOf = ({ source, base }: NewSearch): Values => ({ ...(source && { data: source }), ...(base && { base }) });
+const fillOf = ({ source, base, model }: NewSearch): Values => ({
+  ...(source && { data: source }),
+  ...(base && { base }),
+  ...(model && { model }),
+});
 
 /** The recipe with the data and the model of the address in the place of its own. */
 function filled(values: Values, { source, base }: NewSearch): Values {

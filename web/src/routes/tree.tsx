@@ -16,6 +16,7 @@ export interface NewSearch {
   from?: string;
   source?: string;
   base?: string;
+  model?: string;
 }
 
 const root = createRootRoute({ notFoundComponent: NotFound, errorComponent: Broken });
@@ -53,6 +54,7 @@ const fresh = createRoute({
     from: text(search.from),
     source: text(search.source),
     base: text(search.base),
+    model: text(search.model),
   }),
   component: lazyRouteComponent(() => import("./new")),
 });

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from burnish.core.errors import AskError, DataError, ModelError
 from burnish.server.problems import Problem, described
 from burnish.server.routing import Place, Router, ServerSettings
+from burnish.studio.recipes.forecasting import forecast_given
 from burnish.studio.recipes.given import Given
 from burnish.studio.recipes.planned import plan_given
 
@@ -93,3 +94,41 @@ def plan(asked: Asked, place: Place, settings: ServerSettings) -> Plan:
     """What a run would do for each step: run, reuse a result or resume; and why. Nothing is changed."""
     found = plan_given(asked.given, workspace=place, allowed=settings.allowed_paths, **asked.selection)
     return Plan.model_validate(found)
+
+
+class ForecastChoice(BaseModel):
+    """A setting that is `auto`, and the value that it would get on this machine."""
+
+    field: str
+    value: Any
+    reason: str
+
+
+class Forecast(BaseModel):
+    """What a training would take, as an upper bound: its longest row is taken to have `longest_tokens`."""
+
+    parameters: int
+    trained: int
+    longest_tokens: int
+    device: str
+    memory_bytes: int
+    free_memory_bytes: int
+    checkpoint_bytes: int
+    kept_checkpoints: int
+    result_bytes: int
+    choices: list[ForecastChoice]
+
+
+class StepForecast(BaseModel):
+    """The forecast of a training step, or why it is `unknown` before the step runs."""
+
+    step: str
+    forecast: Forecast | None
+    unknown: str | None
+
+
+@router.post("/forecasts", scope="read")
+def forecast(asked: Asked, place: Place, settings: ServerSettings) -> list[StepForecast]:
+    """The memory and disk that the trainings of a recipe would take. Nothing is run or downloaded."""
+    found = forecast_given(asked.given, allowed=settings.allowed_paths, workspace=place)
+    return [StepForecast.model_validate(one) for one in found]

@@ -258,6 +258,7 @@ export function Editor({ start, storeKey, kept }: { start: Draft; storeKey: stri
           pb={{ base: 16, lg: 1 }}
         >
           <Preview
+            asked={settled}
             plan={plan.data ?? last.current}
             error={error}
             stale={stale}

@@ -4,6 +4,8 @@ import { ArrowRight, Info, Play, TriangleAlert } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { bytes, Code, duration, ErrorCard, Segments } from "@/ui";
+import type { Asked } from "./draft";
+import { Forecast } from "./forecast";
 import type { Plan, Queued } from "./queries";
 
 export interface PreviewProps {
@@ -16,6 +18,8 @@ export interface PreviewProps {
   onQueued: (queued: Queued) => void;
   submitting: boolean;
   onSubmit: () => void;
+  /** What the plan is of. */
+  asked: Asked;
 }
 
 const TONES = { run: "accent", reuse: "gray", resume: "warning", wait: "gray" } as const;
@@ -104,6 +108,7 @@ export function Preview(props: PreviewProps) {
           </Box>
         )}
       </Box>
+      {plan && <Forecast asked={props.asked} plan={plan} isPlanned={!error && !stale} />}
       {plan && (plan.notes.length > 0 || plan.warnings.length > 0) && (
         <Flex direction="column" gap={2} textStyle="small">
           {plan.warnings.map((text) => (

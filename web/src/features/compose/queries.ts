@@ -10,6 +10,7 @@ export type RecipeRow = Shape<"Recipe">;
 export type Stage = Shape<"Stage">;
 export type StageDetail = Omit<Shape<"StageDetail">, "json_schema"> & { json_schema: Schema };
 export type Plan = Shape<"Plan">;
+export type StepForecast = Shape<"StepForecast">;
 
 export const recipesQuery = queryOptions({
   queryKey: ["recipes"],
@@ -51,6 +52,18 @@ export const planQuery = (asked: Asked | null) =>
     placeholderData: keepPreviousData,
     retry: false,
     staleTime: 2_000,
+  });
+
+/** What the trainings of a draft would take. It is asked for when the plan of the draft is there. */
+export const forecastQuery = (asked: Asked, isPlanned: boolean) =>
+  queryOptions({
+    queryKey: ["forecast", asked],
+    queryFn: ({ signal }) =>
+      answer(api.POST("/api/v1/forecasts", { body: { settings: [], only: [], force: [], ...asked }, signal })),
+    enabled: isPlanned,
+    placeholderData: keepPreviousData,
+    retry: false,
+    staleTime: 30_000,
   });
 
 export interface Queued {

@@ -88,3 +88,21 @@ export function answersOf(row: DataRow | undefined): Answers | null {
     scoresBefore: scoresIn(compared?.scores),
   };
 }
+
+/** A prompt as the model read it, without the marks that a template puts around its turns. */
+export const promptText = (prompt: string): string =>
+  prompt
+    .replace(/<\|[^|<>\n]{1,40}\|>(?:(?:system|user|assistant)\n)?/g, "\n")
+    .replace(/\n{2,}/g, "\n")
+    .trim();
+
+/** Rows whose answers differ, the improved ones first; those of a comparison with what was there before. */
+export function changedIn(rows: readonly DataRow[], most: number): Answers[] {
+  const gain = ({ scores, scoresBefore }: Answers) =>
+    scores.reduce((sum, one, at) => sum + (one.value ?? 0) - (scoresBefore[at]?.value ?? 0), 0);
+  return rows
+    .map(answersOf)
+    .filter((one): one is Answers => one !== null && one.before !== null && one.before !== one.after)
+    .sort((one, other) => gain(other) - gain(one))
+    .slice(0, most);
+}

@@ -48,20 +48,33 @@ export function panelsOf(curves: Readonly<Record<string, Points>>): Panel[] {
 /** Whether an average of a curve says anything: a schedule has no noise. */
 export const isNoisy = (panel: Panel): boolean => !AVERAGED.has(panel.key);
 
-/** Steps whose loss stands far above those before them: more than `times` their usual distance from the average. */
+const WINDOW = 16;
+const FEWEST = 8;
+const MIDDLE_TO_DEVIATION = 1.4826;
+
+const middle = (values: readonly number[]): number => {
+  const sorted = [...values].sort((one, other) => one - other);
+  return sorted[sorted.length >> 1] as number;
+};
+
+/** Steps whose loss stands far above those before them: by more than `times` their usual distance from their middle.
+ * The middle of a few steps follows a loss that falls, and a spike does not move it. */
 export function spikesOf({ steps, values }: Points, times = 8, most = 12): number[] {
   const found: { step: number; by: number }[] = [];
-  let mean = Number.NaN;
-  let spread = 0;
+  const before: number[] = [];
   for (let at = 0; at < values.length; at++) {
     const value = values[at] as number;
     if (!Number.isFinite(value)) continue;
-    if (Number.isNaN(mean)) mean = value;
-    const off = value - mean;
-    if (at > 10 && spread > 0 && off > times * spread) found.push({ step: steps[at] as number, by: off / spread });
-    const kept = at > 10 && spread > 0 ? Math.min(Math.abs(off), times * spread) : Math.abs(off); // a spike does not widen what is usual
-    spread = 0.9 * spread + 0.1 * kept;
-    mean = 0.9 * mean + 0.1 * (mean + Math.sign(off) * kept);
+    const low = Math.min(...before.slice(-4));
+    if (before.length >= FEWEST && value > 1.2 * low) {
+      const usual = middle(before);
+      const spread = MIDDLE_TO_DEVIATION * middle(before.map((one) => Math.abs(one - usual)));
+      const off = value - usual;
+      if (off > times * Math.max(spread, 0.02 * Math.abs(usual)))
+        found.push({ step: steps[at] as number, by: off / Math.max(usual, 1e-9) });
+    }
+    before.push(value);
+    if (before.length > WINDOW) before.shift();
   }
   return found
     .sort((one, other) => other.by - one.by)

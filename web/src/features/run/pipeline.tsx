@@ -1,7 +1,7 @@
 // The steps of a run in their order: a quiet list beside the contents, a row to swipe on a phone.
 import { Box, Flex, Spinner, Text } from "@chakra-ui/react";
 import { Link } from "@tanstack/react-router";
-import { CircleDashed } from "lucide-react";
+import { CircleDashed, Flag } from "lucide-react";
 import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { duration } from "@/ui";
@@ -16,9 +16,11 @@ export interface PipelineProps {
   live: ReadonlyMap<string, LiveStep>;
   chosen: string;
   tab: string | undefined;
+  /** The run has succeeded: what it came to is shown before its steps. */
+  hasResult: boolean;
 }
 
-export function Pipeline({ name, steps, live, chosen, tab }: PipelineProps) {
+export function Pipeline({ name, steps, live, chosen, tab, hasResult }: PipelineProps) {
   const { t } = useTranslation();
   const list = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -42,6 +44,7 @@ export function Pipeline({ name, steps, live, chosen, tab }: PipelineProps) {
         pb={{ base: 1, lg: 0 }}
         scrollbarWidth="none"
       >
+        {hasResult && <ResultSeat name={name} isChosen={chosen === ""} />}
         {steps.map((step, at) => (
           <Seat
             key={step.step}
@@ -53,6 +56,40 @@ export function Pipeline({ name, steps, live, chosen, tab }: PipelineProps) {
             tab={tab}
           />
         ))}
+      </Flex>
+    </Box>
+  );
+}
+
+function ResultSeat({ name, isChosen }: { name: RunName; isChosen: boolean }) {
+  const { t } = useTranslation();
+  return (
+    <Box as="li" flexShrink={0} mb={{ lg: 2 }}>
+      <Flex
+        asChild
+        align="center"
+        gap={2.5}
+        h={{ base: "36px", lg: "40px" }}
+        px={2.5}
+        borderRadius="l2"
+        bg={isChosen ? "bg.muted" : undefined}
+        _hover={{ bg: "bg.muted" }}
+        _focusVisible={{ outline: "2px solid", outlineColor: "accent.focusRing", outlineOffset: "-2px" }}
+      >
+        <Link
+          to="/runs/$recipe/$number"
+          params={name}
+          search={{}}
+          resetScroll={false}
+          aria-current={isChosen ? "step" : undefined}
+        >
+          <Box color="accent.fg" flexShrink={0}>
+            <Flag size={16} aria-hidden />
+          </Box>
+          <Text textStyle="small" fontWeight={isChosen ? "600" : "450"}>
+            {t("run.result")}
+          </Text>
+        </Link>
       </Flex>
     </Box>
   );

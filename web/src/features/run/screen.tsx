@@ -1,6 +1,6 @@
 // The screen of one run: its steps, the chosen one, and what stands in its tabs.
 import { Box, Flex, Grid, Text } from "@chakra-ui/react";
-import { useMemo } from "react";
+import { lazy, Suspense, useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import { Ago, Block, duration, EmptyState, ErrorCard, Lines, Page, StatusBadge } from "@/ui";
 import { Actions, useResume } from "./actions";
@@ -13,12 +13,16 @@ import { StepHeader } from "./stepHeader";
 import { StepTabs } from "./tabs";
 import { firstStep, isActive, stateOf, useCurves, useNow, useRun } from "./useRun";
 
+const Result = lazy(async () => ({ default: (await import("./result")).Result }));
+
 export function RunScreen({ recipe, number, search }: RunName & { search: RunSearch }) {
   const { t } = useTranslation();
   const name = useMemo(() => ({ recipe, number }), [recipe, number]);
   const run = useRun(name);
   const { detail, live } = run;
-  const chosen = search.step ?? (detail ? firstStep(detail) : "");
+  const isFinished = detail?.state === "succeeded";
+  const showsResult = isFinished && search.step === undefined;
+  const chosen = search.step ?? (detail && !showsResult ? firstStep(detail) : "");
   const step = detail?.steps.find((one) => one.step === chosen);
   const isLoading = useCurves(name, step, run.follower);
   const resume = useResume(name, run.refresh);
@@ -62,14 +66,26 @@ export function RunScreen({ recipe, number, search }: RunName & { search: RunSea
             px={2}
           >
             {detail ? (
-              <Pipeline name={name} steps={detail.steps} live={live} chosen={chosen} tab={search.tab} />
+              <Pipeline
+                name={name}
+                steps={detail.steps}
+                live={live}
+                chosen={chosen}
+                tab={search.tab}
+                hasResult={isFinished}
+              />
             ) : (
               <Lines count={7} />
             )}
           </Box>
           <Flex direction="column" gap={{ base: 5, md: 6 }} minW={0}>
             {!detail && <Block height={420} />}
-            {detail && !step && (
+            {detail && showsResult && (
+              <Suspense fallback={<Block height={420} />}>
+                <Result name={name} detail={detail} />
+              </Suspense>
+            )}
+            {detail && !step && !showsResult && (
               <EmptyState title={t("run.noStep", { step: chosen })}>{t("run.noStepHint")}</EmptyState>
             )}
             {detail && step && (

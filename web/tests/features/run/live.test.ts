@@ -121,3 +121,11 @@ test("a spike is found, and noise is none", () => {
   values[200] = 6;
   expect(spikesOf({ steps, values })).toEqual([200]);
 });
+
+test("spikes are found while a loss falls, and after others", () => {
+  const values = Array.from({ length: 60 }, (_, at) => 6 * 0.85 ** at + 0.1 + 0.02 * Math.sin(at * 1.7));
+  const steps = values.map((_, at) => at + 1);
+  expect(spikesOf({ steps, values })).toEqual([]);
+  for (const at of [40, 42, 43]) values[at] = 5;
+  expect(spikesOf({ steps, values })).toEqual([41, 43, 44]);
+});
