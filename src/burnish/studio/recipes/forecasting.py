@@ -14,7 +14,7 @@ from burnish.studio.kept_workrooms import KeptWorkroom
 from burnish.studio.recipes.given import Given
 from burnish.studio.workrooms import require
 
-_FORECASTING = KeptWorkroom("burnish.stages.train.forecasting", most=1)
+_FORECASTING = KeptWorkroom("burnish.stages.models.forecasting", most=1)
 _BASES = ("model", "adapter")
 
 

@@ -1,6 +1,6 @@
 """What a training would take, from its settings and the config of its base: memory, disk, and the choices for `auto`.
 
-The studio asks it in a child process that stays: `python -m burnish.stages.train.forecasting`.
+The studio asks it in a child process that stays: `python -m burnish.stages.models.forecasting`.
 """
 
 import json
