@@ -50,6 +50,13 @@ def test_runs_and_artifacts_are_offered(offered, quick_stages, workspace):
     assert offered("chat", "builtin") == ["builtin:pocket"]
 
 
+def test_datasets_and_files_are_offered(offered, workspace):
+    workspace.data.mkdir()
+    (workspace.data / "rows.jsonl").write_text("{}\n")
+    assert offered("datasets", "show", "") == ["data/rows.jsonl"]
+    assert offered("datasets", "add", "data/r") == ["data/rows.jsonl"]
+
+
 def test_a_workspace_that_cannot_be_read_offers_nothing(offered, workspace):
     (workspace.root / "broken.yaml").write_text("{")
     workspace.runs.mkdir()

@@ -15,6 +15,8 @@ def recipe(quick_stages, tmp_path):
 
 def test_a_recipe_is_submitted_listed_worked_on_and_shown(burnish, recipe):
     assert burnish("jobs", "list").out.startswith("the queue is empty")
+    assert burnish("jobs", "workers").out.startswith("there is no worker")
+    assert json.loads(burnish("--json", "jobs", "workers").out) == []
     assert "r/1: 2 steps are queued" in burnish("submit", recipe, "--priority", "3").out
     listed = json.loads(burnish("--json", "jobs", "list").out)
     assert [(job["step"], job["state"], job["priority"]) for job in listed] == [

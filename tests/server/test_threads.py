@@ -11,6 +11,7 @@ from burnish.core.http.sockets import bound_socket
 from burnish.server import listed as listed_module
 from burnish.server import streams as streams_module
 from burnish.server.listed import Listed
+from burnish.server.receiving.bodies import _Writing
 from burnish.server.streams import KEEPALIVE_COMMENT, Streams
 from burnish.server.threads import _MOST_WAITING, _THREADS, Crews
 from burnish.studio.kept_workrooms import KeptWorkroom
@@ -117,3 +118,26 @@ def test_an_error_of_a_list_is_that_of_who_asks():
         with pytest.raises(OSError, match="gone"):
             listed.answer("key", fail)
     assert listed.answer("key", lambda _: b"back") == b"back"
+
+
+def test_an_upload_whose_client_goes_away_while_it_is_opened_is_closed():
+    begun, go, closed = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow:
+        def __enter__(self):
+            begun.set()
+            assert go.wait(20)
+
+        def __exit__(self, *_):
+            closed.set()
+
+    async def leave() -> None:
+        opening = asyncio.create_task(_Writing(Slow()).__aenter__())
+        await asyncio.to_thread(begun.wait, 20)
+        opening.cancel()
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+
+    asyncio.run(leave())
+    assert closed.is_set()

@@ -24,7 +24,7 @@ _SYNONYMS = {"delete": "remove", "rm": "remove", "ls": "list", "info": "show", "
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Commands": ("init", "inspect", "plan", "run", "runs", "chat", "demo", "doctor", "env", "settings", "schema"),
-    "Data": ("fetch", "synthesize", "clean", "prepare", "profile", "tokenizer"),
+    "Data": ("datasets", "fetch", "synthesize", "clean", "prepare", "profile", "tokenizer"),
     "Training": (
         *("sft", "pretrain", "dpo", "kto", "orpo", "simpo", "reward", "reference", "grpo", "ppo"),
         *("prove", "replay", "merge", "combine"),

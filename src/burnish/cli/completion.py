@@ -86,6 +86,20 @@ def references(ctx: Any, incomplete: str) -> Iterator[str]:
 
 
 @_without_errors
+def any_files(ctx: Any, incomplete: str) -> Iterator[str]:
+    """Files of any kind."""
+    yield from _paths(incomplete)
+
+
+@_without_errors
+def datasets(ctx: Any, incomplete: str) -> Iterator[str]:
+    """Names of datasets."""
+    from burnish.studio.datasets import datasets as listed
+
+    yield from (row["name"] for row in listed(workspace=_workspace(ctx).root)["datasets"])
+
+
+@_without_errors
 def entries(ctx: Any, incomplete: str) -> Iterator[str]:
     """Names in the registry."""
     from burnish.core.registry.registry import Registry

@@ -146,6 +146,24 @@ def move(
     _report(output, [found])
 
 
+@app.command(cls=Command)
+def workers(ctx: typer.Context, database: Url = None) -> None:
+    """List the workers of the queue that have not left."""
+    from burnish.studio.queueing.watching import workers as known
+
+    output: Output = ctx.obj
+    found = known(workspace=output.workspace, database=database)
+    if output.json:
+        names = ("id", "slots", "version", "joined", "seen", "has_ended")
+        return output.print_json([{name: getattr(one, name) for name in names} for one in found])
+    if not found:
+        output.console.print("there is no worker; start one: burnish worker")
+        return None
+    rows = [(one.id, one.slots, one.version, "has ended" if one.has_ended else "lives") for one in found]
+    output.table("", ("worker", "slots", "version", "state"), rows)
+    return None
+
+
 def worker(
     ctx: typer.Context,
     slots: Annotated[int | None, typer.Option(min=1, help="Jobs at a time. Default: one for each four cores.")] = None,

@@ -10,6 +10,7 @@ from burnish.cli import containers, exploration, jobs, machine, recipes, runs
 from burnish.cli.command import Commands, in_sections
 from burnish.cli.entry import StageEntry
 from burnish.cli.registry import apps as registry
+from burnish.cli.rows import datasets
 from burnish.cli.serving import keys, tokens, ui
 
 
@@ -76,7 +77,7 @@ def options(
     ctx.obj = Output(workspace=workspace, json=json, debug=debug)
 
 
-for module in (recipes, runs, jobs, registry, exploration, keys, machine, containers, ui, tokens):
+for module in (recipes, runs, jobs, datasets, registry, exploration, keys, machine, containers, ui, tokens):
     module.register(app)
 
 

@@ -14,6 +14,8 @@ from burnish.server.settings import Settings
 from burnish.server.threads import Work, in_crew
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+ANY_SIZE = 1 << 60
+"""Bytes, of routes whose bodies have a limit of their own."""
 _SCOPE, _MOST = "x-scope", "x-most-bytes"
 
 

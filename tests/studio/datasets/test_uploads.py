@@ -13,6 +13,7 @@ import pytest
 from burnish.core.errors import BurnishError
 from burnish.studio.datasets import Upload, datasets, listing, upload
 from burnish.studio.datasets.names import find, next_version, upload_name
+from burnish.studio.datasets.uploading import most_bytes
 
 ROWS = b'{"prompt": "a", "response": "b"}\n' * 3
 
@@ -239,3 +240,11 @@ def test_an_open_upload_can_be_left_without_a_trace(workspace):
     with Upload("a.txt", workspace) as receiving:
         receiving.write(b"abc")
     assert left(workspace) == []
+
+
+def test_the_largest_upload_is_a_setting(workspace, monkeypatch):
+    monkeypatch.setenv("BURNISH_UPLOAD_GIB", "2")
+    assert code_of(upload, "a.jsonl", [], length=(2 << 30) + 1, workspace=workspace.root) == "ask.too-large"
+    for odd in ("0", "-1", "x", "9" * 30):
+        monkeypatch.setenv("BURNISH_UPLOAD_GIB", odd)
+        assert most_bytes() == 64 << 30

@@ -220,10 +220,12 @@ def _refuse_private(name: str, address: str, allowed: Collection[str]) -> None:
     found = _SERVER.match(address, scheme.end() if scheme else 0)
     if found is None:
         raise _bad(name, "no host can be read in its address", "write https://host/path, or user@host:path")
+    host = found["ip"] or found["name"]
     try:
-        refuse_private_host(found["ip"] or found["name"], allowed)
+        refuse_private_host(host, allowed)
     except AskError as error:
-        fix = f"{error.fix}, where the stage has that setting; or clone it, and write git:PATH"
+        fix = f"fetch it in a step before: stage fetch, source git:{name}, allow_hosts: [{host}] "
+        fix += f"(burnish fetch --source git:{name} --allow-hosts {host}); or clone it, and write git:PATH"
         raise AskError(error.code, f"git:{name}: {error.what}", fix) from None
 
 

@@ -68,7 +68,11 @@ class _Writing:
         self._held = bytearray()
 
     async def __aenter__(self) -> "_Writing":
-        await run_in_threadpool(self.upload.__enter__)
+        try:
+            await run_in_threadpool(self.upload.__enter__)
+        except BaseException:  # the client went away while the file was opened
+            self.upload.__exit__(None, None, None)
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

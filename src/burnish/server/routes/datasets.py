@@ -7,11 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from burnish.core.runs.workspace import Workspace
 from burnish.server.receiving.bodies import receive_form, receive_raw, stated_length
-from burnish.server.routing import Caller, Place, Router, ServerSettings
+from burnish.server.routing import ANY_SIZE, Caller, Place, Router, ServerSettings
 from burnish.studio import datasets as studio
 from burnish.studio.datasets import profiling
 from burnish.studio.datasets.reading import MOST_ROWS
-from burnish.studio.datasets.uploading import MOST_BYTES
 
 router = Router(tags=["datasets"], work="slow")
 
@@ -286,7 +285,7 @@ def list_datasets(place: Place) -> DatasetList:
     return DatasetList.model_validate(studio.datasets(workspace=place))
 
 
-@router.post("/datasets", scope="run", status_code=201, most_bytes=MOST_BYTES, openapi_extra=_FORM)
+@router.post("/datasets", scope="run", status_code=201, most_bytes=ANY_SIZE, openapi_extra=_FORM)
 async def upload_dataset_form(request: Request, place: Place, existing: Existing = "refuse") -> UploadRecord:
     """Upload a file as a browser's form sends it. It is written as it arrives; a broken upload leaves nothing."""
 
@@ -371,7 +370,7 @@ def dataset_quarantine(name: Name, place: Place, offset: Offset = 0, limit: Limi
     return Quarantine.model_validate(studio.quarantine(name, offset=offset, limit=limit, workspace=place))
 
 
-@router.put("/datasets/{name:path}", scope="run", status_code=201, most_bytes=MOST_BYTES, openapi_extra=_RAW)
+@router.put("/datasets/{name:path}", scope="run", status_code=201, most_bytes=ANY_SIZE, openapi_extra=_RAW)
 async def upload_dataset(
     request: Request, name: Name, place: Place, existing: Existing = "refuse", sha256: Sha256 = None
 ) -> UploadRecord:

@@ -24,12 +24,18 @@ from burnish.core.runs.workspace import Workspace
 from burnish.studio.datasets.names import next_version, upload_name, uploaded
 from burnish.studio.datasets.records import new_record, upload_record, write_upload_record
 
-MOST_BYTES = 64 << 30
-"""The size of an upload, unless the caller sets another."""
+SIZE_VARIABLE, _MOST_GIB = "BURNISH_UPLOAD_GIB", 64
+"""The variable with the size of the largest upload, and the size without it."""
 _PART = ".part"
 _CHECK_EVERY = 4 << 20
 _MOST_RESERVED, _RESERVED_SHARE = 256 << 20, 20
 Existing = Literal["refuse", "version"]
+
+
+def most_bytes() -> int:
+    """The size of the largest upload: that of BURNISH_UPLOAD_GIB, or 64 GiB."""
+    given = os.environ.get(SIZE_VARIABLE, "")
+    return (int(given) if given.isdecimal() and 0 < int(given) < 1 << 20 else _MOST_GIB) << 30
 
 
 class Upload:
@@ -47,14 +53,14 @@ class Upload:
         *,
         length: int | None = None,
         sha256: str | None = None,
-        most: int = MOST_BYTES,
+        most: int | None = None,
         existing: Existing = "refuse",
         purpose: str = "data",
         edited_from: str = "",
     ):
         self.name = upload_name(name)
         self._given, self._place, self._existing = name, place, existing
-        self._length, self._sha256, self._most = length, sha256, most
+        self._length, self._sha256, self._most = length, sha256, most_bytes() if most is None else most
         self._purpose, self._edited_from = purpose, edited_from
         self._hash, self._size, self._unchecked = hashlib.sha256(), 0, 0
         self._descriptor: int | None = None
@@ -156,7 +162,8 @@ class Upload:
 
     def _too_large(self) -> AskError:
         what = f"{self.name} has more than {file_size(self._most)}, which is the most that an upload may have"
-        return AskError("ask.too-large", what, f"copy the file into {self._place.data} instead, or send it in parts")
+        fix = f"copy the file into {self._place.data} instead, or allow more: {SIZE_VARIABLE} in the settings"
+        return AskError("ask.too-large", what, fix)
 
     def _other_length(self, relation: str) -> DataError:
         what = f"{self.name} has {relation} the {self._length:,} bytes that were stated ({self._size:,} arrived)"
@@ -174,7 +181,7 @@ def upload(
     *,
     length: int | None = None,
     sha256: str | None = None,
-    most: int = MOST_BYTES,
+    most: int | None = None,
     existing: Existing = "refuse",
     purpose: str = "data",
     workspace: Path | str | None = None,

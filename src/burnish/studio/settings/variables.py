@@ -156,6 +156,7 @@ _OF_WORKERS = (
     _text("TRACKIO_SPACE_ID", "trackers", "The Space that Trackio writes to (track: trackio)."),
     _text("BURNISH_AUTHOR", "burnish", "Who registers and promotes; by default the user of Git."),
     _secret("BURNISH_DATABASE", "burnish", "The address of the jobs' database; by default a file of the workspace."),
+    _number("BURNISH_UPLOAD_GIB", "burnish", "The size in GiB of the largest upload; by default 64.", 1, 1_000_000),
     Variable("BURNISH_CACHE", "path", "burnish", "Where environments of quantizers are made; by default the user's."),
     _text("BURNISH_KERNELS", "burnish", "numpy: clean texts without the compiled kernels.", "numpy"),
 )

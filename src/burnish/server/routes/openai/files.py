@@ -8,9 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from burnish.core.runs.workspace import Workspace
 from burnish.server.receiving.bodies import receive_form
-from burnish.server.routing import Place, Router
+from burnish.server.routing import ANY_SIZE, Place, Router
 from burnish.studio.datasets import Upload
-from burnish.studio.datasets.uploading import MOST_BYTES
 from burnish.studio.finetuning import files as studio
 
 router = Router(prefix="/v1", tags=["openai"])
@@ -77,7 +76,7 @@ class FileDeleted(BaseModel):
     deleted: bool
 
 
-@router.post("/files", scope="run", most_bytes=MOST_BYTES, openapi_extra=_FORM)
+@router.post("/files", scope="run", most_bytes=ANY_SIZE, openapi_extra=_FORM)
 async def create_file(request: Request, place: Place) -> FileObject:
     """Upload a JSON Lines file for fine-tuning. It is written as it arrives; a broken upload leaves nothing."""
 
