@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,9 +12,13 @@ import torch
 from burnish.core.errors import AskError, MachineError, ModelError, RunError
 from burnish.core.events import Note
 from burnish.export.gguf import shapes
+from burnish.export.gguf.tensors import planned
+from burnish.export.gguf.vocabulary import vocabulary_keys
+from burnish.export.gguf.writer import write
 from burnish.specs.ship import GgufSpec
 from burnish.stages.ship.gguf import run
 from burnish.testing import temporary_context
+from burnish.tokens.load import load_tokenizer
 from certified import make_adapter, make_base
 
 STAND_IN = """
@@ -27,15 +32,10 @@ parser.add_argument("--outtype", choices=["f32", "f16", "bf16", "q8_0", "auto"],
 given = parser.parse_args()
 print("INFO:hf-to-gguf:Loading model:", given.model.name)
 """
-WRITE = """
-from burnish.export.gguf.tensors import planned
-from burnish.export.gguf.vocabulary import vocabulary_keys
-from burnish.export.gguf.writer import write
-from burnish.tokens.load import load_tokenizer
+COPY = """
+import shutil
 
-plan, weights = planned(given.model)
-keys = vocabulary_keys(load_tokenizer(given.model), plan.keys[f"{plan.architecture}.vocab_size"], [2])
-write(given.outfile, plan, weights, keys, given.outtype.upper())
+shutil.copy({!r}, given.outfile)
 print("INFO:hf-to-gguf:Model successfully exported to", given.outfile)
 """
 
@@ -50,6 +50,17 @@ def _without_llama(monkeypatch):
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     return make_base(tmp_path_factory.mktemp("base"), "llama")
+
+
+@pytest.fixture(scope="module")
+def files(base, tmp_path_factory):
+    """What a converter writes, and a file of other weights, made here: a process of its own would import torch."""
+    right, wrong = (str(tmp_path_factory.mktemp("files") / f"{name}.gguf") for name in ("right", "wrong"))
+    plan, weights = planned(base)
+    keys = vocabulary_keys(load_tokenizer(base), plan.keys[f"{plan.architecture}.vocab_size"], [2])
+    write(Path(right), plan, weights, keys, "F16")
+    write(Path(wrong), plan, {name: weights[name] * 1.5 for name in weights}, keys, "F16")
+    return right, wrong
 
 
 @pytest.fixture
@@ -67,8 +78,8 @@ def converted(base, tmp_path):
     return converted
 
 
-def test_its_file_is_proved_and_certified_and_its_log_kept(converted):
-    ctx, events, go = converted(WRITE)
+def test_its_file_is_proved_and_certified_and_its_log_kept(converted, files):
+    ctx, events, go = converted(COPY.format(files[0]))
     outcome = go()
     assert outcome.certificate["holds"]
     assert outcome.certificate["change"] == "F16"
@@ -82,9 +93,8 @@ def test_its_file_is_proved_and_certified_and_its_log_kept(converted):
     assert any("no mapping of the family llama" in event.text for event in events if isinstance(event, Note))
 
 
-def test_a_file_of_other_weights_is_not_kept(converted):
-    wrong = WRITE.replace("write(given", "weights = {n: weights[n] * 1.5 for n in weights}\nwrite(given")
-    _, _, go = converted(wrong)
+def test_a_file_of_other_weights_is_not_kept(converted, files):
+    _, _, go = converted(COPY.format(files[1]))
     with pytest.raises(RunError) as caught:
         go()
     assert caught.value.code == "run.certificate-failed"
@@ -128,7 +138,7 @@ def test_what_the_converter_cannot_do_is_refused(converted, base, tmp_path):
         ({"type": "Q4_K_M"}, "converter writes no Q4_K_M"),
         ({"model": make_adapter(base, tmp_path / "adapter")}, "takes whole models"),
     ):
-        _, _, go = converted(WRITE, **settings)
+        _, _, go = converted("", **settings)
         with pytest.raises(AskError, match=why):
             go()
 
