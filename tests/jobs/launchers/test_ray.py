@@ -34,6 +34,7 @@ def address():
     """A cluster in a process of its own, which ends with this one."""
     pytest.importorskip("ray")
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_DEDUP_LOGS": "0"}
+    environment["RAY_DASHBOARD_STARTUP_TIMEOUT_S"] = "180"  # where many tests run at once
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RAY_AUTH_MODE", "disabled")
         process = subprocess.Popen(
