@@ -58,3 +58,8 @@ def test_every_screen_is_drawn_without_a_fault(workspace, pictures, theme, width
 def test_the_frame_of_all_screens_does_what_it_says(workspace):
     with studio(workspace) as login:
         assert browse("shell.mjs", login) == []
+
+
+def test_a_conversation_is_held_by_the_keyboard_and_survives_a_reload(workspace):
+    with studio(workspace) as login:
+        assert browse("playground.mjs", login) == []
