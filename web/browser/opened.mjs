@@ -27,10 +27,10 @@ export async function pageIn(context) {
 }
 
 /** Waits until nothing loads and nothing is a skeleton. */
-export async function settled(page) {
+export async function settled(page, timeout = 30_000) {
   await page.waitForLoadState("load");
   await page.locator("h1").first().waitFor();
-  await page.waitForFunction(() => !document.querySelector("[aria-busy=true]"), null, { timeout: 30_000 });
+  await page.waitForFunction(() => !document.querySelector("[aria-busy=true]"), null, { timeout });
 }
 
 /** What axe finds that is serious or critical. */

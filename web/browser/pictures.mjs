@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { browserOf, pageIn, settled } from "./opened.mjs";
 
 const [chromium, login, folder] = process.argv.slice(2);
+const PATIENCE = 180_000;
 const ASKED = "Reschedule Q67 (Mateo Holm) to 7 October 2023.";
 const RUN = "/runs/support-bot/2?step=replay";
 const nothing = async () => undefined;
@@ -12,7 +13,7 @@ async function asked(page) {
   await page.getByRole("textbox", { name: "Temperature" }).fill("0");
   await page.getByRole("button", { name: "Ask", exact: true }).click();
   await page.waitForFunction(() => (document.body.textContent.match(/per second/g) ?? []).length === 3, undefined, {
-    timeout: 120_000,
+    timeout: PATIENCE,
   });
   await page.getByRole("button", { name: "This one is better" }).last().click();
   await page.getByText("Your vote is recorded").waitFor();
@@ -28,7 +29,7 @@ const PICTURES = [
   [
     "compare",
     "/compare?one=support-bot/1&other=support-bot/2",
-    (page) => page.getByText("Δ ").first().waitFor({ timeout: 60_000 }),
+    (page) => page.getByText("Δ ").first().waitFor({ timeout: PATIENCE }),
     430,
   ],
   ["playground", "/playground?models=builtin:pocket,orders@1,support@1", asked],
@@ -40,9 +41,10 @@ const browser = await browserOf(chromium);
 try {
   const take = async (page, name, path, act, down = 0) => {
     await page.goto(new URL(path, login).href);
-    await settled(page);
+    await settled(page, PATIENCE);
     await act(page);
-    await settled(page);
+    await settled(page, PATIENCE);
+    await page.waitForFunction(() => !document.querySelector(".chakra-skeleton"), null, { timeout: PATIENCE });
     await page.waitForTimeout(600); // a curve ends its first move
     await page.mouse.move(0, 0);
     await page.evaluate((pixels) => window.scrollTo(0, pixels), down);

@@ -40,7 +40,7 @@ export function PaletteButton({ onOpen }: { onOpen?: () => void }) {
     >
       <Search size={14} aria-hidden />
       {t("palette.search")}
-      <Kbd ms="auto" size="sm" variant="plain" fontFamily="body" color="fg.subtle" aria-hidden>
+      <Kbd wordSpacing="normal" ms="auto" size="sm" variant="plain" fontFamily="body" color="fg.subtle" aria-hidden>
         {KEYS}
       </Kbd>
     </chakra.button>
