@@ -188,3 +188,20 @@ def test_a_step_without_a_log_has_an_empty_one(written, read, find, workspace):
     with pytest.raises(AskError) as caught:
         log("r", 1, "none", workspace=workspace.root)
     assert caught.value.code == "ask.no-such-run"
+
+
+@pytest.mark.parametrize("limit", range(1, 8))
+def test_a_search_by_level_finds_the_lines_below_an_error_in_every_part(written, find, read, limit):
+    error = [
+        HEAD.format("ERROR") + "it failed",
+        "Traceback",
+        *(f"  line {number}" for number in range(4)),
+        "ValueError",
+    ]
+    written(HEAD.format("INFO") + "a start", *error, HEAD.format("INFO") + "an end", "below it")
+    found, start = [], 0
+    while start is not None:
+        part = find(level="error", limit=limit, start=start)
+        found, start = found + texts(part), part["next"]
+    assert found == error
+    assert [line["level"] for line in read(-25)["lines"]] == ["info"]

@@ -21,6 +21,8 @@ MOST_BYTES = 1 << 20
 _MOST_SEARCHED = 32 << 20
 """Bytes that one call looks into: half a second of a core."""
 _MOST_FOUND = 1_000
+_LOOKED_BACK = 1 << 18
+"""Bytes before a part in which the level of its first lines is looked for: a traceback is shorter."""
 _HEAD = re.compile(rb"\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d)[,.]?(\d{3})?\s+(DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\s")
 _LEVELS: dict[bytes, Level] = {
     b"DEBUG": "debug",
@@ -41,7 +43,7 @@ class _Line:
     position: int
     raw: bytes
     level: Level | None
-    """Of the line, or of the last one before it that names one; None at the start of a part."""
+    """Of the line, or of the last one before it that names one; None if none does."""
 
 
 def log(
@@ -75,7 +77,7 @@ def log(
         is_cut = len(data) == MOST_BYTES and b"\n" not in data
         data = data if is_cut else data[: data.rfind(b"\n") + 1]
     begin = first + skipped
-    lines = _shown(list(_lines(data, begin, None)))
+    lines = _shown(list(_lines(data, begin, _level_before(file, begin))))
     return {"start": begin, "end": begin + len(data), "size": size, "dropped": dropped, "lines": lines}
 
 
@@ -144,8 +146,18 @@ def _half_line(file: RunLog, start: int, data: bytes) -> int:
     return 0 if not is_half else end + 1 if end >= 0 else len(data)
 
 
+def _level_before(file: RunLog, position: int) -> Level | None:
+    """The level of the last line that names one, of those that begin before a position and not far from it."""
+    first = max(file.start, position - _LOOKED_BACK)
+    lines = file.read(first, position).split(b"\n")
+    for raw in reversed(lines[0 if first == file.start else 1 :]):  # the first one may be half a line
+        if (head := _HEAD.match(raw)) is not None:
+            return _LEVELS[head[3]]
+    return None
+
+
 def _lines_from(file: RunLog, start: int) -> Iterator[_Line]:
-    position, rest, level = start, b"", None
+    position, rest, level = start, b"", _level_before(file, start)
     while part := file.read(position + len(rest), position + len(rest) + MOST_BYTES):
         skipped = _half_line(file, position, part) if not rest else 0
         data, position = rest + part[skipped:], position + skipped
