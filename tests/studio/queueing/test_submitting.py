@@ -1,6 +1,7 @@
 """Submitted runs: their records, what runs, and the queue that is rebuilt from them."""
 
 import json
+import sqlite3
 
 import pytest
 from sqlalchemy import delete
@@ -33,6 +34,18 @@ def test_finished_steps_are_reused_and_their_jobs_succeed_at_once(recipe, submit
     drain()
     assert states("r/2") == {"make": "succeeded", "join": "succeeded"}
     assert {run.name for run in workspace.find_runs("r/2")} == {"r/1/make", "r/1/join"}
+
+
+def test_a_finished_step_that_is_damaged_while_its_job_waits_is_made_again(recipe, submitted, drain, workspace, states):
+    burnish.run(recipe, workspace=workspace.root)
+    submitted(recipe)
+    made = workspace.run("r", 1, "make")
+    file = next(path for path in made.out.iterdir() if path.is_file() and path.stat().st_size)
+    file.write_bytes(file.read_bytes()[:-1])
+    drain()
+    assert states("r/2") == {"make": "succeeded", "join": "succeeded"}
+    assert {run.name for run in workspace.find_runs("r/2")} >= {"r/2/make"}
+    assert not workspace.run("r", 2, "make").artifact().damage({})
 
 
 def test_what_was_submitted_is_what_runs_or_nothing(quick_stages, submitted, drain, workspace, tmp_path, states):
@@ -80,6 +93,16 @@ def test_a_stopped_run_is_cancelled_and_resumes(slow, submitted, drain, workspac
     for act in (resume_run, cancel_run):
         with pytest.raises(AskError, match="no "):
             act("s/1", workspace=workspace.root)
+
+
+def test_a_stop_that_the_database_refuses_leaves_no_request(slow, submitted, workspace, queue):
+    submitted(slow)
+    with queue.database.writing() as connection:
+        connection.exec_driver_sql("CREATE TRIGGER no BEFORE UPDATE ON jobs BEGIN SELECT RAISE(ABORT, 'no'); END")
+    for _ in range(2):
+        with pytest.raises(sqlite3.IntegrityError):
+            cancel_run("s/1", workspace=workspace.root)
+    assert not workspace.stop_file("s", 1).exists()  # two lines in it would kill the step
 
 
 def test_the_queue_is_rebuilt_from_the_folders(slow, recipe, submitted, drain, workspace, queue, tmp_path):

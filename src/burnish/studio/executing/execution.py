@@ -103,9 +103,9 @@ class Execution:
         inputs = self._inputs_of(planned)
         is_as_planned = inputs == planned.inputs
         planned = replace(planned, inputs=inputs)
-        if planned.action == "reuse" and is_as_planned and self._runs[name].out.is_dir():
+        if planned.action == "reuse" and is_as_planned and self._is_whole(self._runs[name]):
             self._report_reused(planned)
-        else:  # also where `burnish gc` removed the artifact after the plan, or an input may be other files now
+        else:  # also where the artifact was removed or damaged after the plan, or an input may be other files now
             with self._exclusive(planned) as step:
                 self._update(step)
                 if step.action == "reuse":
@@ -127,6 +127,15 @@ class Execution:
         except BurnishError as error:
             error.result = replace(self._result, steps={**self._result.steps, name: result}).as_dict()
             raise
+
+    def _is_whole(self, run: Run) -> bool:
+        """Whether a run still has the artifact that it wrote; a job may start hours after its plan was made."""
+        known = self._workspace.hashes()
+        try:
+            artifact = run.artifact()
+            return artifact is not None and run.out.is_dir() and not artifact.damage(known)
+        except BurnishError:  # a broken record
+            return False
 
     def _teller(self, planned: PlannedStep, run: Run) -> Say:
         """Reports a note of a step that has ended, also in its events."""

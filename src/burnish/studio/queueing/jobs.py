@@ -28,14 +28,15 @@ def jobs(
     *,
     state: str | None = None,
     run: str | None = None,
+    limit: int | None = None,
     workspace: Path | str | None = None,
     database: str | None = None,
 ) -> list[Job]:
-    """The jobs: those that run, then those that wait, in their order, then those that have ended, newest first."""
+    """The first jobs: those that run, then those that wait, in their order, then those that ended, newest first."""
     if state is not None and state not in TRANSITIONS:
         raise AskError("ask.wrong-value", f"there is no state '{state}'", nearest(state, TRANSITIONS, len(TRANSITIONS)))
     with opened(workspace, database) as (_, queue):
-        return queue.jobs(state=cast(JobState | None, state), run=run)
+        return queue.jobs(state=cast(JobState | None, state), run=run, limit=limit)
 
 
 def job(id: int, *, workspace: Path | str | None = None, database: str | None = None) -> Job:
@@ -70,8 +71,9 @@ def cancel_run(run: str, *, workspace: Path | str | None = None, database: str |
         left = [one.id for one in queue.jobs(run=f"{recipe}/{number}") if one.state not in ENDED]
         if not left:
             raise AskError("ask.nothing-to-do", f"run '{run}' has no job that waits or runs", "see `burnish jobs list`")
-        request_stop(place.stop_file(recipe, number))
-        return _cancel(place, queue, left)
+        cancelled = _cancel(place, queue, left)
+        request_stop(place.stop_file(recipe, number))  # last: a second request kills, and a refused one may be repeated
+        return cancelled
 
 
 def resume_run(run: str, *, workspace: Path | str | None = None, database: str | None = None) -> list[Job]:

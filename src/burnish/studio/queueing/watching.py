@@ -28,7 +28,9 @@ def workers(*, workspace: Path | str | None = None, database: str | None = None)
         return queue.workers()
 
 
-def counts(*, workspace: Path | str | None = None, database: str | None = None) -> Mapping[JobState, int]:
-    """The number of jobs in each state."""
+def counts(
+    *, run: str | None = None, workspace: Path | str | None = None, database: str | None = None
+) -> Mapping[JobState, int]:
+    """The number of jobs in each state, of a run or of all."""
     with opened(workspace, database) as (_, queue):
-        return queue.counts()
+        return queue.counts(run)
