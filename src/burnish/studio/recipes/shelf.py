@@ -18,11 +18,13 @@ _SUFFIXES = (".yaml", ".yml")
 def list_recipes(*, workspace: Path | str | None = None) -> list[dict[str, Any]]:
     """Each recipe: its `name`, by which it is planned, `origin` (workspace | shipped), `summary`, `stages`, `error`.
 
-    Those of the workspace are its YAML files with `steps`, also in its folder `recipes`; they come first.
+    Those of the workspace are its YAML files with `steps`, also in its folder `recipes`; they come first. A shipped one
+    that has a copy `NAME.yaml` there is not listed: its name means the copy.
     """
     place = Workspace.find(workspace)
-    own = [_row(name, path, "workspace") for name, path in _own(place)]
-    shipped = [_row(name, path, "shipped") for name, path in shipped_recipes().items()]
+    found = dict(_own(place))
+    own = [_row(name, path, "workspace") for name, path in found.items()]
+    shipped = [_row(name, path, "shipped") for name, path in shipped_recipes().items() if f"{name}.yaml" not in found]
     return [row for row in (*own, *shipped) if row is not None]
 
 
@@ -36,7 +38,7 @@ def recipe_file(name: str, *, workspace: Path | str | None = None) -> Path:
         return file_within(place.root, name)
     own = dict(_own(place))
     if f"{name}.yaml" in own:
-        return own[f"{name}.yaml"]
+        return file_within(place.root, f"{name}.yaml")
     if name not in shipped:
         raise AskError("ask.bad-reference", f"there is no recipe '{name[:80]}'", nearest(name, [*own, *shipped]))
     return shipped[name]
@@ -59,25 +61,28 @@ def show_recipe(name: str, *, workspace: Path | str | None = None) -> dict[str, 
 def _own(place: Workspace) -> Iterator[tuple[str, Path]]:
     for folder in _FOLDERS:
         for path in sorted((place.root / folder).glob("*.y*ml")):
-            if path.suffix in _SUFFIXES and path.name != MARK and path.is_file() and not path.is_symlink():
+            if path.suffix in _SUFFIXES and path.name != MARK and (path.is_file() or path.is_symlink()):
                 yield path.relative_to(place.root).as_posix(), path
 
 
 def _row(name: str, path: Path, origin: str) -> dict[str, Any] | None:
-    """None for a file that is no recipe; one that cannot be read has its `error`."""
+    """None for a file that is no recipe; one that cannot be read, or is a link, has its `error`."""
     row: dict[str, Any] = {"name": name, "origin": origin, "summary": "", "stages": [], "error": None}
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return None
-        text = path.read_bytes()
+        if path.is_symlink():
+            return {**row, "error": "it is a link: put the file itself here"}
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)  # one byte more is refused
         value: Any = parse_yaml(text, path.name).value
     except BurnishError as error:
         return {**row, "error": error.what}
     except OSError as error:
         return {**row, "error": str(error.strerror)}
-    steps: Any = cast(dict[str, Any], value).get("steps") if isinstance(value, dict) else None
-    if not isinstance(steps, dict):
+    if not isinstance(value, dict) or "steps" not in value:
         return None
+    steps: Any = cast(dict[str, Any], value)["steps"]
+    if not isinstance(steps, dict):
+        return {**row, "error": "`steps` is no mapping of a name to a step"}
     given = [cast(dict[str, Any], step) for step in cast(dict[str, Any], steps).values() if isinstance(step, dict)]
     stages = [step["stage"] for step in given if isinstance(step.get("stage"), str)]
     return {**row, "summary": _summary(text.decode(errors="replace")), "stages": stages}
