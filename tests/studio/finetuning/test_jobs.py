@@ -14,6 +14,7 @@ from burnish.studio.finetuning.events import follow_events, list_events
 from burnish.studio.finetuning.jobs import cancel_job, create_job, get_job, list_jobs, pause_job, resume_job
 from burnish.studio.finetuning.recipe import name_of
 from burnish.studio.queueing.jobs import jobs, work
+from burnish.studio.queueing.opening import opened
 
 METHOD = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 1}}}
 BAD = b'{"messages": 3}\n' + json.dumps({"messages": [{"role": "user", "content": "hi"}]}).encode() + b"\n"
@@ -131,6 +132,17 @@ def test_a_job_that_waits_is_paused_resumed_and_cancelled(root, created):
         follow_events(job, after="ftevent-else", **root)
 
 
+@pytest.mark.parametrize("act", [cancel_job, pause_job])
+def test_a_client_that_repeats_its_request_kills_nothing(workspace, root, created, act):
+    job = created()
+    with opened(workspace.root, None) as (_, queue):
+        lease = queue.lease(queue.register_worker({"cpu": 1}), ["cpu"])
+        for _ in range(3):
+            assert act(job["id"], **root)["status"] == "validating_files"
+            assert queue.renew(lease) == "stop"
+    assert workspace.stop_file("ft", 1).read_bytes() == b"\n"
+
+
 def test_jobs_are_listed_by_page_and_metadata(root, created):
     ids = [created(seed=seed, metadata={"team": "ab"[seed % 2]})["id"] for seed in range(5)]
     first = list_jobs(limit=2, **root)
@@ -159,3 +171,6 @@ def test_a_damaged_record_is_named(workspace, root, created):
         with pytest.raises(BurnishError, match=r"fine_tuning\.json") as caught:
             get_job(job["id"], **root)
         assert caught.value.code == "run.broken-record"
+        whole = created(seed=3)["id"]
+        found = list_jobs(**root)
+        assert (found["data"][0]["id"], found["damaged"]) == (whole, ["ft/1"])

@@ -81,12 +81,16 @@ def list_jobs(
     metadata: Mapping[str, str] | None = None,
     workspace: Path | str | None = None,
 ) -> dict[str, Any]:
-    """The jobs, the newest first, after the one with the id `after`; only those that have all of the `metadata`."""
+    """The jobs, the newest first, after the one with the id `after`; only those that have all of the `metadata`.
+
+    `damaged` names the runs whose record cannot be read.
+    """
     place = Workspace.find(workspace)
     wanted = dict(metadata or {}).items()
-    records = [record for record in job_records(place) if wanted <= record.metadata.items()]
+    every, damaged = job_records(place)
+    records = [record for record in every if wanted <= record.metadata.items()]
     found = page([{"id": record.id, "record": record} for record in records], limit, after, "job")
-    return {**found, "data": [_current(row["record"], place) for row in found["data"]]}
+    return {**found, "data": [_current(row["record"], place) for row in found["data"]], "damaged": damaged}
 
 
 def get_job(id: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
@@ -111,6 +115,8 @@ def _stop(id: str, happened: Happened, ended: Sequence[str], place: Workspace) -
         if status in ended:
             what = f"the job {id} is {status}, and cannot be {happened}"
             raise AskError("ask.nothing-to-do", what, "create another job, or resume one that is paused")
+        if record.history[-1][1] == happened:  # it still saves its state; a second request of the queue would kill it
+            return _current(record, place)
         changed = record.also(happened)
         write_job_record(changed, place)
         if status != "paused":
@@ -187,7 +193,10 @@ _COMMON = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
 
 def _trained_tokens(record: FineTuningRecord, place: Workspace) -> int | None:
-    artifact = place.steps_of(record.recipe, record.number)[TUNE].artifact()
+    try:
+        artifact = place.steps_of(record.recipe, record.number)[TUNE].artifact()
+    except BurnishError:  # a damaged record: `burnish doctor` names it, and the other jobs are listed
+        return None
     tokens = artifact.measures.get("tokens") if artifact is not None else None
     return int(tokens) if isinstance(tokens, int | float) else None
 

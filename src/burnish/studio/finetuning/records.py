@@ -78,11 +78,18 @@ def job_record(id: str, place: Workspace) -> FineTuningRecord:
     return _read(path)
 
 
-def job_records(place: Workspace) -> list[FineTuningRecord]:
-    """The records of all jobs, the newest first."""
-    paths = place.runs.glob(f"{RECIPE}*/*/{place.queue_folder('x', 1).name}/{_FILE}")
-    records = [_read(path) for path in paths if _is_known(path)]
-    return sorted(records, key=lambda record: (-record.created_at, -record.number))
+def job_records(place: Workspace) -> tuple[list[FineTuningRecord], list[str]]:
+    """The records of all jobs, the newest first, and the runs whose record is damaged."""
+    found: list[FineTuningRecord] = []
+    damaged: list[str] = []
+    for path in place.runs.glob(f"{RECIPE}*/*/{place.queue_folder('x', 1).name}/{_FILE}"):
+        if not _is_known(path):
+            continue
+        try:
+            found.append(_read(path))
+        except RunError:
+            damaged.append("/".join(path.relative_to(place.runs).parts[:2]))
+    return sorted(found, key=lambda one: (-one.history[0][0], one.recipe, -one.number)), sorted(damaged)
 
 
 def _is_known(path: Path) -> bool:

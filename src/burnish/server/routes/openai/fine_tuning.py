@@ -160,13 +160,14 @@ class Job(BaseModel):
 
 
 class JobList(BaseModel):
-    """Jobs, the newest first."""
+    """Jobs, the newest first. `damaged` names the runs whose record cannot be read."""
 
     object: Literal["list"]
     data: list[Job]
     first_id: str | None
     last_id: str | None
     has_more: bool
+    damaged: list[str]
 
 
 class JobEvent(BaseModel):
