@@ -16,6 +16,9 @@ RunName = Annotated[
 ]
 """The argument that names a run."""
 Full = Annotated[bool, typer.Option("--full", help="Show whole texts.")]
+Most = Annotated[
+    int | None, typer.Option("--most", min=1, help="The maximum number of rows. Default: 30, and all with --json.")
+]
 TrainingStep = Annotated[str | None, typer.Option("--step", help="The step, if the run has several training steps.")]
 
 

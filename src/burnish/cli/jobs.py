@@ -1,13 +1,15 @@
 """The commands of the queue: `submit`, `jobs list | show | cancel | resume | move`, and `worker`."""
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from burnish.cli.command import Command, Commands
+from burnish.cli.command import Command, Commands, Most
 from burnish.cli.recipes import Files, Force, From, On, Only, Set
 from burnish.cli.render import Output, duration, plain
+from burnish.core.errors import AskError
 
 if TYPE_CHECKING:
     from burnish.jobs.queue.job import Job
@@ -63,7 +65,7 @@ def list_(
     ctx: typer.Context,
     state: Annotated[str | None, typer.Option(help="queued, running, succeeded, failed or cancelled.")] = None,
     run: Annotated[str | None, typer.Option(help="Only those of a run, such as demo/3.")] = None,
-    most: Annotated[int, typer.Option(min=1, help="The maximum number of rows.")] = 30,
+    most: Most = None,
     database: Url = None,
 ) -> None:
     """List the jobs, in the order in which they start."""
@@ -71,14 +73,14 @@ def list_(
 
     output: Output = ctx.obj
     found = jobs(state=state, run=run, workspace=output.workspace, database=database)
+    shown = output.first(found, most)
     if output.json:
-        return output.print_json([job.as_dict() for job in found[:most]])
+        return output.print_json([job.as_dict() for job in shown])
     if not found:
         output.console.print("the queue is empty; submit a recipe: burnish submit demo")
         return None
-    _table(output, found[:most])
-    if len(found) > most:
-        output.console.print(f"{len(found) - most:,} more: --most")
+    _table(output, shown)
+    output.say_more(len(found) - len(shown))
     return None
 
 
@@ -139,6 +141,8 @@ def move(
     from burnish.studio.queueing import jobs
 
     output: Output = ctx.obj
+    if priority is not None and before is not None:
+        raise AskError("ask.wrong-value", "--before and --priority exclude each other", "give one of them")
     if priority is not None:
         found = jobs.prioritise_job(id, priority, workspace=output.workspace, database=database)
     else:
@@ -196,7 +200,7 @@ def _report(output: Output, found: "list[Job]") -> None:
         _table(output, found)
 
 
-def _table(output: Output, found: "list[Job]") -> None:
+def _table(output: Output, found: "Sequence[Job]") -> None:
     output.table("", ("job", "step", "stage", "state", "priority", "took", "why"), [_row(job) for job in found])
 
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 from typer.exceptions import TyperException
 
@@ -37,6 +37,8 @@ _OUTPUT = "standard output"
 _CLOSED = "standard output was closed"
 """The only argument of its error: click ends with status 1 on an error with the number EPIPE."""
 _KEY_METRICS = ("last_loss", "best_eval_loss")
+_MOST_ROWS = 30
+_Row = TypeVar("_Row")
 
 
 def reopen_closed_streams() -> None:
@@ -145,6 +147,15 @@ class Output:
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         self.console.print(make_table(title, columns, rows))
+
+    def first(self, rows: Sequence[_Row], most: int | None) -> Sequence[_Row]:
+        """The rows to show: `most` of them, by default 30, and all in JSON, which a program reads."""
+        return rows[:most] if most is not None else rows if self.json else rows[:_MOST_ROWS]
+
+    def say_more(self, left: int) -> None:
+        """Say below a table how many rows `first` left out."""
+        if left:
+            self.console.print(f"{left:,} more: --most")
 
 
 def warn(text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from burnish.cli import completion
-from burnish.cli.command import Command, Commands, RunName
+from burnish.cli.command import Command, Commands, Most, RunName
 from burnish.cli.render import Output, duration, json_text, metrics_summary
 from burnish.cli.rows.rollouts import rollouts
 from burnish.cli.rows.rows import rows
@@ -21,7 +21,7 @@ app = typer.Typer(
 
 
 @app.command("list", cls=Command)
-def list_(ctx: typer.Context, most: Annotated[int, typer.Option(help="The maximum number of rows.")] = 30) -> None:
+def list_(ctx: typer.Context, most: Most = None) -> None:
     """List the steps that were run, newest first."""
     from burnish.studio.runs import runs
 
@@ -30,7 +30,7 @@ def list_(ctx: typer.Context, most: Annotated[int, typer.Option(help="The maximu
     damaged = sum(row["state"] == "damaged" for row in everything)
     if damaged:
         output.warn(f"{damaged} of {len(everything)} runs have a damaged record: see `burnish doctor`")
-    rows = everything[:most]
+    rows = output.first(everything, most)
     if output.json:
         return output.print_json(rows)
     if not rows:
@@ -51,6 +51,7 @@ def list_(ctx: typer.Context, most: Annotated[int, typer.Option(help="The maximu
             for row in rows
         ],
     )
+    output.say_more(len(everything) - len(rows))
     return None
 
 

@@ -20,11 +20,19 @@ def worker_environment() -> dict[str, str]:
     """The environment of a worker: that of this process over the defaults above."""
     tuned_by_user = "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "")
     freed = _KEEP_FREED_MEMORY if _has_glibc() and not tuned_by_user else {}
-    environment = {**_DEFAULTS, **freed, **os.environ}
+    environment = {**_DEFAULTS, **freed, **_own()}
     if not any(name in environment for name in _ALLOCATOR):
         # batches of varying size fragment segments of fixed size
         environment[_ALLOCATOR[0]] = "expandable_segments:True"
     return environment
+
+
+def _own() -> dict[str, str]:
+    while True:
+        try:
+            return dict(os.environ)
+        except KeyError:  # another thread removed a variable meanwhile
+            continue
 
 
 def _has_glibc() -> bool:

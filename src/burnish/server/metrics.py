@@ -1,5 +1,6 @@
 """Metrics of the server for Prometheus, in a registry of its own: requests, streams, jobs by state."""
 
+import math
 from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -38,6 +39,11 @@ class Metrics:
         for state, count in counts.items():
             self._jobs.labels(state).set(count)
         self._workers.set(workers)
+
+    def forget_jobs(self) -> None:
+        """Give no numbers of jobs and workers: the last ones may be wrong by now."""
+        self._jobs.clear()
+        self._workers.set(math.nan)
 
     def text(self) -> bytes:
         """The page that Prometheus reads."""

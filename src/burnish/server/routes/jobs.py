@@ -111,13 +111,11 @@ def list_jobs(
 ) -> Jobs:
     """Jobs in the order in which they start, those that have ended last, the newest first."""
     revision = watching.revision(workspace=place)  # before they are read: what changes meanwhile is told
-    found = studio.jobs(run=run, workspace=place)
-    counts: dict[State, int] = {}
-    for job in found:
-        counts[job.state] = counts.get(job.state, 0) + 1
-    chosen = [job for job in found if state in (None, job.state)]
-    shown = [Job.model_validate(job.as_dict()) for job in chosen[:limit]]
-    return Jobs(jobs=shown, left_out=len(chosen) - len(shown), counts=counts, revision=revision)
+    counts = dict(watching.counts(run=run, workspace=place))
+    found = studio.jobs(state=state, run=run, limit=limit, workspace=place)
+    all_of_them = sum(counts.values()) if state is None else counts[state]
+    shown = [Job.model_validate(job.as_dict()) for job in found]
+    return Jobs(jobs=shown, left_out=max(0, all_of_them - len(shown)), counts=counts, revision=revision)
 
 
 @router.get("/workers", scope="read")

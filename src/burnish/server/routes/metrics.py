@@ -30,5 +30,5 @@ def read_metrics(place: Place, metrics: Annotated[Metrics, Depends(_metrics_of)]
         living = [worker for worker in watching.workers(workspace=place) if not worker.has_ended]
         metrics.set_jobs(watching.counts(workspace=place), len(living))
     except BurnishError:  # of the database: /health tells it, and the others are given
-        pass
+        metrics.forget_jobs()
     return Response(metrics.text(), media_type=_TYPE)

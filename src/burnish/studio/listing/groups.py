@@ -28,6 +28,18 @@ def state_of(steps: Sequence[tuple[str | None, str]], *, in_progress: bool) -> s
     return next((state for state in _WORST_FIRST if state in states), "interrupted")
 
 
+def states_of_steps(steps: Sequence[tuple[str | None, str | None]]) -> list[str]:
+    """The state of each step from (action, state), None for one that has no folder.
+
+    Such a step was removed if it was reused, or a later one has started; else it is planned.
+    """
+    last = max((place for place, (_, state) in enumerate(steps) if state is not None), default=-1)
+    return [
+        state or ("removed" if place < last or action == "reuse" else "planned")
+        for place, (action, state) in enumerate(steps)
+    ]
+
+
 class Group:
     """One run and the step folders that its plan names."""
 
@@ -82,13 +94,13 @@ class Group:
         return {"run": planned.folder, "stage": planned.stage, "state": state, "reason": "", "metrics": {}, **unknown}
 
     def _states(self) -> list[str]:
-        """The state of each step. One without a folder was removed if it was reused, or a later one has started."""
         entries = [self._folders.get(planned.folder) for planned in self.run.steps]
-        last = max((place for place, entry in enumerate(entries) if entry is not None), default=-1)
-        return [
-            entry.state if entry is not None else "removed" if place < last or planned.action == "reuse" else "planned"
-            for place, (planned, entry) in enumerate(zip(self.run.steps, entries, strict=True))
-        ]
+        return states_of_steps(
+            [
+                (planned.action, None if entry is None else entry.state)
+                for planned, entry in zip(self.run.steps, entries, strict=True)
+            ]
+        )
 
     def _seconds(self, state: str) -> float | None:
         """From the plan to the end of the last step; until now while it runs."""

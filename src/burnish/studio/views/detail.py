@@ -8,7 +8,7 @@ from burnish.core.runs.records import is_there
 from burnish.core.runs.run import Run
 from burnish.core.runs.submitted import is_in_progress
 from burnish.core.runs.workspace import Workspace
-from burnish.studio.listing.groups import state_of
+from burnish.studio.listing.groups import state_of, states_of_steps
 from burnish.studio.runs import show_step
 from burnish.studio.views.following import Follower
 
@@ -25,6 +25,8 @@ def run_detail(recipe: str, number: int, *, workspace: Path | str | None = None)
     follower.go_to_end()  # before the records are read: what is written meanwhile is followed
     plan = place.plan_of(recipe, number)
     steps = [_step(planned, Run(place.runs / planned["folder"])) for planned in plan["steps"]]
+    for step, state in zip(steps, states_of_steps([(one["action"], one["state"]) for one in steps]), strict=True):
+        step["state"] = state
     return {
         "run": f"{recipe}/{number}",
         "recipe": recipe,
@@ -54,7 +56,7 @@ def _step(planned: dict[str, Any], run: Run) -> dict[str, Any]:
         "action": planned.get("action"),
         "why": planned.get("reason", ""),
         "run": run.name,
-        "state": shown["state"] if shown else "damaged" if problem else "planned",
+        "state": shown["state"] if shown else "damaged" if problem else None,  # without a folder
         "shown": shown,
         "problem": problem,
     }

@@ -1,6 +1,8 @@
 """The files of a step: its folder listed, one of them found, the first rows that it kept as a sample."""
 
+import contextlib
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +43,11 @@ def list_files(recipe: str, number: int, step: str, *, workspace: Path | str | N
         folders.sort()
         for name in sorted(names):
             path = Path(base, name)
-            if not name.endswith(_LOCK) and not path.is_symlink() and path.is_file():
-                status = path.stat()
-                relative = path.relative_to(run.folder).as_posix()
-                found.append({"name": relative, "bytes": status.st_size, "modified": status.st_mtime})
+            with contextlib.suppress(FileNotFoundError):  # a training removes old checkpoints meanwhile
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode) and not name.endswith(_LOCK):
+                    relative = path.relative_to(run.folder).as_posix()
+                    found.append({"name": relative, "bytes": status.st_size, "modified": status.st_mtime})
     return {"run": run.name, "files": found[:MOST_FILES], "more": max(0, len(found) - MOST_FILES)}
 
 
