@@ -3486,9 +3486,11 @@ export interface components {
         };
         /**
          * JobList
-         * @description Jobs, the newest first.
+         * @description Jobs, the newest first. `damaged` names the runs whose record cannot be read.
          */
         JobList: {
+            /** Damaged */
+            damaged: string[];
             /** Data */
             data: components["schemas"]["burnish__server__routes__openai__fine_tuning__Job"][];
             /** First Id */
