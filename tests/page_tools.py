@@ -52,10 +52,11 @@ def chromium() -> str:
 
 
 @contextmanager
-def studio(workspace: Path, python: str = sys.executable) -> Iterator[str]:
+def studio(workspace: Path, *options: str, python: str = sys.executable) -> Iterator[str]:
     """`burnish ui` on a workspace with the built page; gives the address that logs in once."""
     built()
     command = [python, "-m", "burnish.cli.main", "--workspace", str(workspace), "--json", "ui", "--port", "0"]
+    command += options
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=workspace)
     assert server.stdout is not None
     try:

@@ -32,5 +32,5 @@ def test_an_installed_wheel_serves_the_page(installed, tmp_path, monkeypatch):
         [installed, "-c", "import burnish; print(burnish.__file__)"], capture_output=True, text=True, check=True
     )
     assert not where.stdout.startswith(str(ROOT))
-    with studio(tmp_path, installed) as login:
+    with studio(tmp_path, python=installed) as login:
         assert browse("screens.mjs", login, str(tmp_path), "light", "1440", "/", "/new", "/data", "/settings") == []
