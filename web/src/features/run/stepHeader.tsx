@@ -1,5 +1,7 @@
 // A step at a glance: its state and phase, when it ends, and the numbers that matter now.
-import { Box, Flex, Grid, Text } from "@chakra-ui/react";
+import { Box, Button, Flex, Grid, Text } from "@chakra-ui/react";
+import { Link } from "@tanstack/react-router";
+import { MessagesSquare } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { Block, count, duration, Progress, Sparkline, StatusBadge } from "@/ui";
 import { type Points, reading, thinned } from "@/ui/chart";
@@ -43,6 +45,7 @@ export function StepHeader({ step, live, isLoading }: StepHeaderProps) {
             .filter(Boolean)
             .join(" · ")}
         </Text>
+        <CheckpointChat step={step} live={live} state={state} />
       </Flex>
       {isRunning && (
         <Box mt={3} minH="36px">
@@ -76,6 +79,25 @@ export function StepHeader({ step, live, isLoading }: StepHeaderProps) {
         <Vitals step={step} live={live} />
       )}
     </Box>
+  );
+}
+
+/** Leads to a chat with what a training has learned so far, as long as it keeps its checkpoints: until it succeeds. */
+function CheckpointChat({ step, live, state }: Pick<StepHeaderProps, "step" | "live"> & { state: string }) {
+  const { t } = useTranslation();
+  const last = live?.checkpoints.at(-1);
+  const base = step.shown?.inputs.base;
+  const [recipe, number, name] = step.run.split("/");
+  if (last === undefined || !name || state === "succeeded" || state === "reused") return null;
+  const checkpoint = `${recipe}.${name}@${number}/step-last`;
+  const models = base && !base.startsWith("step:") ? `${base},${checkpoint}` : checkpoint;
+  return (
+    <Button asChild size="xs" variant="outline" ms="auto">
+      <Link to="/playground" search={{ models }}>
+        <MessagesSquare aria-hidden />
+        {t("run.chatCheckpoint", { step: count(last) })}
+      </Link>
+    </Button>
   );
 }
 
