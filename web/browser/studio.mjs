@@ -1,8 +1,8 @@
 // A server of a workspace and a browser on it: what the journey through the page stands on.
 import { spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { browserOf, pageIn } from "./opened.mjs";
+import { axeFaults, browserOf, pageIn } from "./opened.mjs";
 
 const { BURNISH, WORKSPACE, CHROMIUM = "/usr/bin/chromium", SHOTS } = process.env;
 
@@ -57,6 +57,27 @@ export class Reader {
 
   /** The faults since the last call. */
   taken = () => this.faults.splice(0).map((fault) => `${this.page.url()} ${fault}`);
+
+  /** Drops a file on an element, as a person does with the mouse. */
+  async drop(selector, name, path) {
+    const text = readFileSync(path, "utf8");
+    const transfer = await this.page.evaluateHandle(
+      ([name, text]) => {
+        const made = new DataTransfer();
+        made.items.add(new File([text], name));
+        return made;
+      },
+      [name, text],
+    );
+    for (const type of ["dragenter", "dragover", "drop"])
+      await this.page.dispatchEvent(selector, type, { dataTransfer: transfer });
+  }
+
+  /** Notes what axe finds on the screen as it is now, and keeps a picture of it. */
+  async look(name) {
+    this.faults.push(...(await axeFaults(this.page)));
+    await this.shoot(name);
+  }
 
   async shoot(name) {
     if (!SHOTS) return;

@@ -37,14 +37,7 @@ export function Forecast({ asked, plan, isPlanned }: ForecastProps) {
       </Flex>
       <Waiting found={found} />
       {steps.map((one, at) => (
-        <Box
-          key={one.step}
-          px={4}
-          py={3}
-          borderTopWidth={at ? "1px" : 0}
-          borderColor="border.muted"
-          opacity={found.isPlaceholderData ? 0.6 : 1}
-        >
+        <Box key={one.step} px={4} py={3} borderTopWidth={at ? "1px" : 0} borderColor="border.muted">
           {steps.length > 1 && (
             <Text textStyle="small" fontWeight="500" mb={1}>
               {one.step}

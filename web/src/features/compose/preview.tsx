@@ -67,12 +67,7 @@ export function Preview(props: PreviewProps) {
             {t("compose.correct", { count: props.faults })}
           </Flex>
         )}
-        <Box
-          opacity={error ? 0.45 : stale ? 0.6 : 1}
-          transition="opacity 120ms"
-          minH={plan ? undefined : "120px"}
-          aria-busy={stale}
-        >
+        <Box minH={plan ? undefined : "120px"} aria-busy={stale}>
           {plan?.steps.map((step) => (
             <Flex
               key={step.step}
