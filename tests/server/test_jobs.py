@@ -74,7 +74,9 @@ def test_a_cancelled_job_takes_those_with_it_that_need_it_and_is_resumed(studio,
 
 def test_a_run_in_the_queue_is_stopped(studio, submit):
     found = submit()
+    assert studio.page.get(f"/api/v1/runs/{found['run']}").json()["stop_requested"] is False
     assert studio.page.post(f"/api/v1/runs/{found['run']}/stop").json() == {"requested": [found["run"]]}
+    assert studio.page.get(f"/api/v1/runs/{found['run']}").json()["stop_requested"] is True
     assert {job["state"] for job in studio.page.get("/api/v1/jobs", params={"run": found["run"]}).json()["jobs"]} == {
         "cancelled"
     }

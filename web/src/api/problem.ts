@@ -49,6 +49,13 @@ export function problemIn(
   );
 }
 
+/** An error that is part of what the server tells, of a file or of a step: with its code and its fix. */
+export function problemTold(said: object): Problem {
+  const { code, what, fix } = said as Record<string, unknown>;
+  const text = (value: unknown) => (typeof value === "string" ? value : "");
+  return new Problem(-1, "", text(what), text(code), text(fix));
+}
+
 export async function problemOf(reply: Response): Promise<Problem> {
   const wait = Number(reply.headers.get("retry-after"));
   const after = Number.isFinite(wait) && wait > 0 ? wait : null;

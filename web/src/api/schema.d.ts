@@ -4406,6 +4406,8 @@ export interface components {
         /**
          * RunDetail
          * @description One run. `values` is its recipe; `cursor` is where `events?after=` begins that the answer does not have.
+         *
+         *     `stop_requested` says that it was requested to stop, and another request ends it at once.
          */
         RunDetail: {
             /** Created */
@@ -4424,6 +4426,8 @@ export interface components {
             state: string;
             /** Steps */
             steps: components["schemas"]["RunStep"][];
+            /** Stop Requested */
+            stop_requested: boolean;
             /** Values */
             values: {
                 [key: string]: unknown;

@@ -1,15 +1,13 @@
 // The session: made from the one-time token in the address, checked when the page opens, ended by the reader.
 import { queryOptions } from "@tanstack/react-query";
 import { get, send } from "./call";
-import { setCsrf } from "./transport";
+import { SESSION, setCsrf } from "./transport";
 
 export interface Session {
   name: string;
   scope: "read" | "run" | "admin";
   csrf: string | null;
 }
-
-const PATH = "/api/v1/session";
 
 const kept = (session: Session): Session => {
   setCsrf(session.csrf ?? "");
@@ -18,13 +16,13 @@ const kept = (session: Session): Session => {
 
 export const sessionQuery = queryOptions({
   queryKey: ["session"],
-  queryFn: async ({ signal }) => kept(await get<Session>(PATH, undefined, signal)),
+  queryFn: async ({ signal }) => kept(await get<Session>(SESSION, undefined, signal)),
   staleTime: Number.POSITIVE_INFINITY,
   retry: false,
 });
 
-export const logIn = async (token: string): Promise<Session> => kept(await send<Session>("POST", PATH, { token }));
-export const logOut = (): Promise<void> => send("DELETE", PATH);
+export const logIn = async (token: string): Promise<Session> => kept(await send<Session>("POST", SESSION, { token }));
+export const logOut = (): Promise<void> => send("DELETE", SESSION);
 
 /** The token in `#token=…`, which is removed from the address at once so that it stays in no history. */
 export function tokenInAddress(): string | null {

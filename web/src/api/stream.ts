@@ -1,6 +1,7 @@
 // Server-sent events over fetch: resumes with Last-Event-ID, waits longer after each failure, and says its state.
 import { asProblem, type Problem } from "./problem";
 import { address, guarded } from "./transport";
+import { turn } from "./turns";
 
 export interface StreamEvent {
   id: string;
@@ -66,10 +67,10 @@ export function follow(path: string, options: StreamOptions): () => void {
       timer = setTimeout(resolve, wait);
     });
 
-  const read = async () => {
+  const read = async (signal: AbortSignal) => {
     const headers: Record<string, string> = { accept: "text/event-stream" };
     if (last) headers["last-event-id"] = last;
-    const reply = await guarded(address(path), { headers, signal: stopper.signal, cache: "no-store" });
+    const reply = await guarded(address(path), { headers, signal, cache: "no-store" });
     if (!reply.body) return;
     options.onState?.("open", null);
     const feed = eventReader(
@@ -96,15 +97,20 @@ export function follow(path: string, options: StreamOptions): () => void {
   const run = async () => {
     while (!stopper.signal.aborted && !ended) {
       let problem: Problem | null = null;
+      const own = await turn(stopper.signal);
+      if (!own) return;
       try {
-        await read();
+        await read(own.signal);
       } catch (error) {
         if (stopper.signal.aborted) return;
+        if (own.isOver()) continue;
         problem = asProblem(error);
         if (problem.status >= 400 && problem.status < 500 && problem.status !== 429) {
           options.onState?.("closed", problem);
           return;
         }
+      } finally {
+        own.done();
       }
       if (stopper.signal.aborted || ended) break;
       options.onState?.("waiting", problem);

@@ -1,8 +1,9 @@
 // All addresses of the page. A screen is one file of this folder, fetched when it is first opened.
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 import { Problem } from "@/api/problem";
-import { onExpired, queries } from "@/api/queries";
+import { queries } from "@/api/queries";
 import { sessionQuery } from "@/api/session";
+import { onExpired } from "@/api/transport";
 import { runSearch } from "@/features/run/search";
 import { Shell } from "@/shell/shell";
 import { Broken, NotFound } from "./failures";

@@ -6,7 +6,7 @@ from typing import Any
 from burnish.core.errors import BurnishError
 from burnish.core.runs.records import is_there
 from burnish.core.runs.run import Run
-from burnish.core.runs.submitted import is_in_progress
+from burnish.core.runs.submitted import SubmittedRun, is_in_progress
 from burnish.core.runs.workspace import Workspace
 from burnish.studio.listing.groups import state_of, states_of_steps
 from burnish.studio.runs import show_step
@@ -14,11 +14,12 @@ from burnish.studio.views.following import Follower
 
 
 def run_detail(recipe: str, number: int, *, workspace: Path | str | None = None) -> dict[str, Any]:
-    """`run`, `recipe`, `number`, `state`, `created`, `values`, `notes`, `warnings`, `cursor` and `steps`.
+    """`run`, `recipe`, `number`, `state`, `stop_requested`, `created`, `values`, `notes`, `warnings`, `cursor`, `steps`.
 
     Each step has what was planned (`step`, `stage`, `action`, `why`), its `run`, and `shown`: what `show` gives of it,
     None before it starts, or if its records are damaged: then `problem` says so. `cursor` is where its events are
-    followed from (see `Follower`). Errors: AskError `ask.no-such-run`.
+    followed from (see `Follower`). `stop_requested`: another request ends what runs at once. Errors: AskError
+    `ask.no-such-run`.
     """
     place = Workspace.find(workspace)
     follower = Follower(recipe, number, workspace=place.root)
@@ -34,6 +35,7 @@ def run_detail(recipe: str, number: int, *, workspace: Path | str | None = None)
         "state": state_of(
             [(step["action"], step["state"]) for step in steps], in_progress=is_in_progress(place, recipe, number)
         ),
+        "stop_requested": place.is_stopped(recipe, number) or _is_job_stopping(place, recipe, number),
         "created": plan.get("created"),
         "values": plan.get("values", {}),
         "notes": plan.get("notes", []),
@@ -41,6 +43,18 @@ def run_detail(recipe: str, number: int, *, workspace: Path | str | None = None)
         "cursor": follower.cursor,
         "steps": steps,
     }
+
+
+def _is_job_stopping(place: Workspace, recipe: str, number: int) -> bool:
+    """Whether a running job of the run was requested to stop on its own."""
+    if not SubmittedRun(place, recipe, number).is_unfinished():
+        return False
+    from burnish.studio.queueing.jobs import jobs  # SQLAlchemy is installed where runs are submitted
+
+    try:
+        return any(job.requested for job in jobs(run=f"{recipe}/{number}", workspace=place.root))
+    except BurnishError:  # what is known of the run does not depend on the database
+        return False
 
 
 def _step(planned: dict[str, Any], run: Run) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 // What can be done with a run: stop it, resume it, start another from it.
 import { Button } from "@chakra-ui/react";
-import { useMutation } from "@tanstack/react-query";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useRouter } from "@tanstack/react-router";
 import { GitFork, RotateCw, Square } from "lucide-react";
-import { type ComponentProps, useEffect, useState } from "react";
+import type { ComponentProps } from "react";
 import { useTranslation } from "react-i18next";
 import { tell, warn } from "@/ui";
-import { type RunDetail, type RunName, resume as resumeRun, stop as stopRun } from "./api";
+import { type RunDetail, type RunName, resume as resumeRun, runQuery, stop as stopRun } from "./api";
 import { isActive } from "./useRun";
 
 export interface Resume {
@@ -39,16 +39,14 @@ export interface ActionsProps {
 
 export function Actions({ name, detail, resume, onChange }: ActionsProps) {
   const { t } = useTranslation();
-  const [isAsked, setAsked] = useState(false);
+  const client = useQueryClient();
   const isRunning = isActive(detail.state);
-  useEffect(() => {
-    if (!isRunning) setAsked(false);
-  }, [isRunning]);
+  const isAsked = detail.stop_requested;
   const stop = useMutation({
     mutationFn: () => stopRun(name),
     onSuccess: () => {
       tell(t(isAsked ? "run.stoppedNow" : "run.stopRequested"), isAsked ? undefined : t("run.stopHint"));
-      setAsked(true);
+      client.setQueryData(runQuery(name).queryKey, (known) => known && { ...known, stop_requested: true });
       onChange();
     },
     onError: (error) => warn(t("run.notStopped"), error),

@@ -66,6 +66,8 @@ export interface RunDetail {
   recipe: string;
   number: number;
   state: string;
+  /** It was requested to stop; another request ends it at once. */
+  stop_requested: boolean;
   created: number | null;
   values: Record<string, unknown>;
   notes: string[];

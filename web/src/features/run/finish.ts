@@ -2,6 +2,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
+import { problemTold } from "@/api/problem";
 import { tell, warn } from "@/ui";
 import { answersOf, answersQuery } from "./answers";
 import type { RunDetail, RunName } from "./api";
@@ -19,7 +20,7 @@ export function useFinishAlert(detail: RunDetail | undefined, name: RunName): vo
     const run = `${detail.recipe} #${detail.number}`;
     if (detail.state !== "succeeded") {
       const failed = detail.steps.find((step) => step.state === "failed" || step.state === "killed");
-      warn(t("run.endedBadly", { run }), failed?.shown?.error ? new Error(failed.shown.error.what) : undefined);
+      warn(t("run.endedBadly", { run }), failed?.shown?.error ? problemTold(failed.shown.error) : undefined);
       return;
     }
     const last = detail.steps.findLast((step) => step.stage === "generate");

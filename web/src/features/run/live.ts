@@ -67,7 +67,7 @@ export class RunFollower {
 
   constructor(
     private readonly every: number = 150,
-    private readonly onState: (step: string, state: string) => void = () => {},
+    private readonly onState: (step: string, state: string, at: number) => void = () => {},
   ) {}
 
   subscribe = (listener: () => void): (() => void) => {
@@ -158,7 +158,7 @@ export class RunFollower {
         live.failed = null;
         live.phase = null;
       }
-      this.onState(step, live.state);
+      this.onState(step, live.state, event.at);
     } else if (event.kind === "checkpoint") {
       const at = event.step as number;
       if (!live.checkpoints.includes(at))

@@ -1,6 +1,7 @@
 // One run as it is now: what the server says of it, and the events that came since.
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { serverNow } from "@/api/clock";
 import type { StreamEvent } from "@/api/stream";
 import { useEvents } from "@/api/useEvents";
 import { curvesQuery, pathOf, type RunDetail, type RunName, type RunStep, runKey, runQuery } from "./api";
@@ -8,6 +9,8 @@ import { type LiveStep, RunFollower } from "./live";
 
 const SOON = 250;
 const WITHOUT_STREAM = 3_000;
+const WITH_STREAM = 20_000; // a hidden tab has none, and its title says how the run is
+const FRESH = 5;
 
 export interface FollowedRun {
   detail: RunDetail | undefined;
@@ -23,16 +26,27 @@ export function useRun(name: RunName): FollowedRun {
   const client = useQueryClient();
   const { recipe, number } = name;
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const moved = useRef(new Map<string, number>());
   const refresh = useCallback(() => {
     clearTimeout(timer.current);
-    timer.current = setTimeout(
-      () => void client.invalidateQueries({ queryKey: runKey({ recipe, number }), exact: true }),
-      SOON,
-    );
+    timer.current = setTimeout(() => {
+      const steps = moved.current;
+      moved.current = new Map();
+      void client.invalidateQueries({
+        queryKey: runKey({ recipe, number }),
+        predicate: (query) => isStale(query.queryKey, query.state.dataUpdatedAt / 1000, steps),
+      });
+    }, SOON);
   }, [client, recipe, number]);
   useEffect(() => () => clearTimeout(timer.current), []);
 
-  const follower = useMemo(() => new RunFollower(150, refresh), [refresh]);
+  const follower = useMemo(() => {
+    const onState = (step: string, _: string, at: number) => {
+      moved.current.set(step, serverToOwn(at));
+      refresh();
+    };
+    return new RunFollower(150, onState);
+  }, [refresh]);
   const live = useSyncExternalStore(follower.subscribe, follower.snapshot);
   const last = useRef("");
   const [isEnded, setEnded] = useState(false);
@@ -43,6 +57,7 @@ export function useRun(name: RunName): FollowedRun {
       follower.take(event);
       if (event.event === "end") {
         setEnded(true);
+        for (const [step, { at }] of follower.snapshot()) moved.current.set(step, serverToOwn(at));
         refresh();
       }
     },
@@ -54,7 +69,8 @@ export function useRun(name: RunName): FollowedRun {
   const found = useQuery({
     ...runQuery(name),
     refetchInterval: (query) =>
-      stream.state === "closed" && !isEnded && isActive(query.state.data?.state) ? WITHOUT_STREAM : false,
+      isEnded || !isActive(query.state.data?.state) ? false : stream.state === "closed" ? WITHOUT_STREAM : WITH_STREAM,
+    refetchIntervalInBackground: true,
   });
   const detail = found.data;
   useEffect(() => setBegin((known) => known ?? detail?.cursor), [detail?.cursor]);
@@ -71,6 +87,18 @@ export function useRun(name: RunName): FollowedRun {
     isBehind: !isEnded && isActive(detail?.state) && stream.state === "waiting",
     refresh,
   };
+}
+
+/** A time of the server on the browser's clock. */
+const serverToOwn = (at: number) => at + Date.now() / 1000 - serverNow();
+
+/** Whether a reply of a run is older than what has happened: the run itself always, what was read of a step since the
+ * step's last change. Curves go on with the events. */
+export function isStale(key: readonly unknown[], read: number, moved: ReadonlyMap<string, number>): boolean {
+  const [, , , step, what] = key;
+  if (step === undefined) return true;
+  const at = typeof step === "string" ? moved.get(step) : undefined;
+  return at !== undefined && what !== "curves" && read <= at + FRESH;
 }
 
 /** The curves of a step at once, before its events have come. */
@@ -114,12 +142,12 @@ export function firstStep(detail: RunDetail): string {
   );
 }
 
-/** The time, every second while something runs. */
+/** The time on the server, every second while something runs. */
 export function useNow(isTicking: boolean): number {
-  const [now, setNow] = useState(() => Date.now() / 1000);
+  const [now, setNow] = useState(serverNow);
   useEffect(() => {
     if (!isTicking) return;
-    const clock = setInterval(() => setNow(Date.now() / 1000), 1000);
+    const clock = setInterval(() => setNow(serverNow()), 1000);
     return () => clearInterval(clock);
   }, [isTicking]);
   return now;

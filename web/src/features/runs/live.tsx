@@ -1,82 +1,44 @@
 // A run in progress: its phase, how far it is, when it will end, its loss, as they happen.
 import { Box, Flex, Text } from "@chakra-ui/react";
 import { useQueryClient } from "@tanstack/react-query";
-import { useRef, useState } from "react";
+import { useMemo, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { useEvents } from "@/api/useEvents";
+import { etaOf, type LiveStep, lastOf, RunFollower } from "@/features/run/live";
 import { count, duration, measure, Progress, Sparkline, StatusBadge } from "@/ui";
+import { thinned } from "@/ui/chart";
 import { RunName } from "./name";
 import { type RunSummary, runsQuery } from "./queries";
 
-interface RunEvent {
-  step: string;
-  event:
-    | { kind: "progress"; at: number; phase: string; done: number; total: number; unit: string }
-    | { kind: "metric"; at: number; step: number; values: Record<string, number | string> }
-    | { kind: "state"; at: number; state: string }
-    | { kind: "note" | "chosen" | "checkpoint" | "table" | "failed"; at: number };
-}
-
-interface Seen {
-  step: string;
-  phase: string;
-  done: number;
-  total: number;
-  unit: string;
-  since: { at: number; done: number } | null;
-  rate: number;
-  losses: number[];
-}
-
 const MOST = 120;
-const START: Seen = { step: "", phase: "", done: 0, total: 0, unit: "", since: null, rate: 0, losses: [] };
+const EVERY = 250;
 
-/** What is known after one more event. */
-export function after(seen: Seen, { step, event }: RunEvent): Seen {
-  if (event.kind === "progress") {
-    const same = seen.step === step && seen.phase === event.phase && event.done >= seen.done;
-    const since = same && seen.since ? seen.since : { at: event.at, done: event.done };
-    const passed = event.at - since.at;
-    const rate = passed > 0.5 ? (event.done - since.done) / passed : same ? seen.rate : 0;
-    const { phase, done, total, unit } = event;
-    return { ...seen, step, phase, done, total, unit, since, rate, losses: seen.step === step ? seen.losses : [] };
-  }
-  if (event.kind === "metric" && typeof event.values.loss === "number")
-    return { ...seen, losses: [...(seen.step === step ? seen.losses : []), event.values.loss].slice(-MOST), step };
-  return seen;
+/** The step that was heard of last. */
+export function newest(steps: ReadonlyMap<string, LiveStep>): [string, LiveStep] | undefined {
+  return [...steps].reduce<[string, LiveStep] | undefined>(
+    (found, one) => (found && found[1].at >= one[1].at ? found : one),
+    undefined,
+  );
 }
 
 export function LiveRun({ run }: { run: RunSummary }) {
   const { t } = useTranslation();
   const cache = useQueryClient();
-  const [seen, setSeen] = useState(START);
-  const waiting = useRef<RunEvent[]>([]);
-  const drawn = useRef(0);
-  const draw = () => {
-    drawn.current = 0;
-    const events = waiting.current;
-    waiting.current = [];
-    setSeen((known) => events.reduce(after, known));
-  };
+  const follower = useMemo(() => new RunFollower(EVERY), []);
+  const [step, live] = newest(useSyncExternalStore(follower.subscribe, follower.snapshot)) ?? [];
   useEvents(
     `/api/v1/runs/${run.recipe}/${run.number}/events`,
-    ({ event, data }) => {
-      if (event === "end") {
-        void cache.invalidateQueries({ queryKey: runsQuery.queryKey });
-        return;
-      }
-      if (event === "reset") {
-        waiting.current = [];
-        setSeen(START);
-        return;
-      }
-      waiting.current.push(JSON.parse(data) as RunEvent);
-      if (!drawn.current) drawn.current = requestAnimationFrame(draw);
+    (event) => {
+      follower.take(event);
+      if (event.event === "end") void cache.invalidateQueries({ queryKey: runsQuery.queryKey });
     },
     { endEvent: "end" },
   );
-  const left = seen.rate > 0 && seen.total > seen.done ? (seen.total - seen.done) / seen.rate : null;
-  const loss = seen.losses.at(-1);
+  const phase = live?.phase ?? null;
+  const left = etaOf(phase);
+  const points = live?.curves.loss;
+  const losses = points ? thinned(points, MOST).values : [];
+  const loss = lastOf(points);
   return (
     <Box
       as="article"
@@ -92,13 +54,13 @@ export function LiveRun({ run }: { run: RunSummary }) {
         <StatusBadge state="running" />
         <Flex ms="auto" align="center" gap={3} hideBelow="sm">
           <Text textStyle="small" color="fg.muted" fontVariantNumeric="tabular-nums">
-            {loss !== undefined && `${t("live.loss")} ${measure(loss)}`}
+            {loss !== null && `${t("live.loss")} ${measure(loss)}`}
           </Text>
-          <Sparkline values={seen.losses} label={t("live.loss")} width={120} />
+          <Sparkline values={losses} label={t("live.loss")} width={120} />
         </Flex>
       </Flex>
       <Box mt={3} mb={2}>
-        <Progress label={run.run} done={seen.done} total={seen.total} />
+        <Progress label={run.run} done={phase?.done ?? 0} total={phase?.total ?? 0} />
       </Box>
       <Flex
         gap={4}
@@ -109,9 +71,9 @@ export function LiveRun({ run }: { run: RunSummary }) {
         fontVariantNumeric="tabular-nums"
       >
         <Text truncate>
-          {seen.step && `${seen.step} · `}
-          {seen.phase || t("live.starting")}
-          {seen.total > 0 && ` · ${count(seen.done)} / ${count(seen.total)} ${seen.unit}`}
+          {step && `${step} · `}
+          {phase?.name ?? t("live.starting")}
+          {phase && phase.total > 0 && ` · ${count(phase.done)} / ${count(phase.total)} ${phase.unit}`}
         </Text>
         <Text whiteSpace="nowrap">{left !== null && t("live.left", { time: duration(left) })}</Text>
       </Flex>

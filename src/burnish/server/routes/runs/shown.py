@@ -144,12 +144,16 @@ class RunStep(BaseModel):
 
 
 class RunDetail(BaseModel):
-    """One run. `values` is its recipe; `cursor` is where `events?after=` begins that the answer does not have."""
+    """One run. `values` is its recipe; `cursor` is where `events?after=` begins that the answer does not have.
+
+    `stop_requested` says that it was requested to stop, and another request ends it at once.
+    """
 
     run: str
     recipe: str
     number: int
     state: str
+    stop_requested: bool
     created: float | None
     values: dict[str, Any]
     notes: list[str]

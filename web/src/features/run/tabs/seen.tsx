@@ -8,7 +8,7 @@ import { answer, api } from "@/api/client";
 import { count, EmptyState, ErrorCard, Lines, percent, Section } from "@/ui";
 import { Conversation, conversationOf, Tokens, TokensLegend } from "@/ui/chat";
 import { Segments } from "@/ui/segments";
-import type { RunDetail, RunStep } from "../api";
+import { type RunDetail, type RunStep, runKey } from "../api";
 import type { TabProps } from ".";
 
 const PAGE = 5;
@@ -44,7 +44,7 @@ export default function Seen({ detail, step, name }: TabProps) {
   const tokenizer = tokenizerOf(detail, step);
   const render = (step.shown?.settings.render ?? {}) as Record<string, unknown>;
   const found = useQuery({
-    queryKey: ["seen", name.recipe, name.number, step.step, offset],
+    queryKey: [...runKey(name), step.step, "seen", offset],
     queryFn: ({ signal }) =>
       answer(
         api.POST("/api/v1/datasets/{name}/preview", {
