@@ -3,10 +3,13 @@ import { Box, Button, Flex, Grid, IconButton, Input, NativeSelect } from "@chakr
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { Combine, Plus, X } from "lucide-react";
-import { useEffect, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { NOTHING_TYPED } from "@/features/compose/draft";
 import { Preview } from "@/features/compose/preview";
-import { planQuery, type Queued, stageQuery, submit } from "@/features/compose/queries";
+import { planQuery, stageQuery, submit } from "@/features/compose/queries";
+import { useSettled } from "@/features/compose/settled";
+import { queuedOf } from "@/features/compose/typed";
 import type { Json, Values } from "@/features/form";
 import { useKnownModels } from "@/features/models/known";
 import { MergePreview } from "@/features/models/mergePreview";
@@ -17,8 +20,6 @@ interface Part {
   adapter: string;
   weight: string;
 }
-
-const PAUSE = 350;
 
 export default function Merge() {
   const { t } = useTranslation();
@@ -31,7 +32,8 @@ export default function Merge() {
   ]);
   const [method, setMethod] = useState("linear");
   const [into, setInto] = useState("adapter");
-  const [queued, setQueued] = useState<Queued>({ priority: 0, time_limit: null });
+  const [typed, setTyped] = useState(NOTHING_TYPED);
+  const queued = queuedOf(typed);
   const [submitting, setSubmitting] = useState(false);
   const values = useMemo<Values>(
     () => ({
@@ -44,11 +46,7 @@ export default function Merge() {
     }),
     [parts, method, into],
   );
-  const [settled, setSettled] = useState(values);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(values), PAUSE);
-    return () => clearTimeout(timer);
-  }, [values]);
+  const settled = useSettled(values);
   const isReady = parts.every((one) => one.adapter.trim() !== "");
   const isSettled = (settled.adapters as { adapter: string }[]).every((one) => one.adapter.trim() !== "");
   const asked = useMemo(() => ({ stage: "combine", values: settled }), [settled]);
@@ -60,6 +58,7 @@ export default function Merge() {
   const change = (at: number, next: Partial<Part>) =>
     setParts(parts.map((one, seat) => (seat === at ? { ...one, ...next } : one)));
   const run = async () => {
+    if (!queued) return;
     setSubmitting(true);
     try {
       const made = await submit({ stage: "combine", values }, queued);
@@ -174,8 +173,8 @@ export default function Merge() {
               error={plan.error}
               stale={values !== settled || plan.isFetching}
               faults={0}
-              queued={queued}
-              onQueued={setQueued}
+              typed={typed}
+              onTyped={setTyped}
               submitting={submitting}
               onSubmit={() => void run()}
             />
@@ -194,7 +193,7 @@ export default function Merge() {
             w="full"
             colorPalette="accent"
             loading={submitting}
-            disabled={plan.error !== null}
+            disabled={plan.error !== null || !queued}
             onClick={() => void run()}
           >
             {t("compose.run")}

@@ -4,7 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { answer, api } from "@/api/client";
-import { type Draft, draftOf, draftOfStage, keptDraft, withReference } from "@/features/compose/draft";
+import { type Draft, draftOf, draftOfStage, withReference } from "@/features/compose/draft";
 import { Editor } from "@/features/compose/editor";
 import { recipeQuery } from "@/features/compose/queries";
 import { Start } from "@/features/compose/start";
@@ -17,8 +17,7 @@ export default function NewRun() {
   const key = JSON.stringify([search.recipe, search.stage, search.from, search.source, search.base, search.model]);
   if (search.from) return <FromRun key={key} name={search.from} storeKey={key} />;
   if (search.recipe) return <FromRecipe key={key} search={search} storeKey={key} />;
-  if (search.stage)
-    return <Editor key={key} start={draftOfStage(search.stage, fillOf(search))} storeKey={key} kept={keptDraft(key)} />;
+  if (search.stage) return <Editor key={key} start={draftOfStage(search.stage, fillOf(search))} storeKey={key} />;
   return <Start />;
 }
 
@@ -48,7 +47,7 @@ function FromRecipe({ search, storeKey }: { search: NewSearch; storeKey: string 
   const values = data.values as Values | null;
   if (!values) return <Failed title={recipe} error={new Error(data.error ?? "")} onRetry={() => void refetch()} />;
   const opened: Draft = draftOf(filled(values, search), { type: "recipe", name: recipe, values });
-  return <Editor start={opened} storeKey={storeKey} kept={keptDraft(storeKey)} />;
+  return <Editor start={opened} storeKey={storeKey} />;
 }
 
 function FromRun({ name, storeKey }: { name: string; storeKey: string }) {
@@ -67,7 +66,7 @@ function FromRun({ name, storeKey }: { name: string; storeKey: string }) {
   if (!data) return <Waiting title={title} />;
   const values = data.values as Values;
   const start = draftOf(values, { type: "run", name, values });
-  return <Editor start={start} storeKey={storeKey} kept={keptDraft(storeKey)} />;
+  return <Editor start={start} storeKey={storeKey} />;
 }
 
 function Waiting({ title }: { title: string }) {

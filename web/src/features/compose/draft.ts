@@ -1,6 +1,6 @@
 // The recipe that is being written: its steps, where it came from, and what is asked of the server for it.
 import type { Shape } from "@/api/client";
-import { differences, isValues, type Json, type Values, valueAt } from "../form";
+import { differences, isSame, isValues, type Json, type Values, valueAt } from "../form";
 
 export type Asked = Partial<Shape<"Asked">>;
 
@@ -11,7 +11,17 @@ export interface Draft {
   origin: { type: "recipe" | "run" | "stage" | "new"; name: string; values: Values | null };
   only: string[];
   force: string[];
+  /** What is asked of the queue, as it was typed. */
+  typed: Typed;
 }
+
+export interface Typed {
+  priority: string;
+  /** In minutes. */
+  time: string;
+}
+
+export const NOTHING_TYPED: Typed = { priority: "", time: "" };
 
 const stepsOf = (values: Values): Record<string, Values> =>
   Object.fromEntries(
@@ -26,6 +36,7 @@ export const draftOf = (values: Values, origin: Draft["origin"]): Draft => ({
   origin,
   only: [],
   force: [],
+  typed: NOTHING_TYPED,
 });
 
 export const draftOfStage = (stage: string, values: Values = {}): Draft => ({
@@ -34,6 +45,7 @@ export const draftOfStage = (stage: string, values: Values = {}): Draft => ({
   origin: { type: "stage", name: stage, values: null },
   only: [],
   force: [],
+  typed: NOTHING_TYPED,
 });
 
 export const stageOf = (step: Values): string => (typeof step.stage === "string" ? step.stage : "");
@@ -42,6 +54,24 @@ export const stageOf = (step: Values): string => (typeof step.stage === "string"
 export function settingsOf(step: Values): Values {
   const { stage: _, ...settings } = step;
   return settings;
+}
+
+/** Whether two drafts would run the same, whatever they began with. */
+export function isSameDraft(one: Draft, other: Draft): boolean {
+  const parts = ({ name, steps, only, force, typed }: Draft): Values => ({
+    name,
+    steps,
+    only,
+    force,
+    typed: { ...typed },
+  });
+  return isSame(parts(one), parts(other));
+}
+
+/** What was edited, over what its origin is now: a recipe that has changed meanwhile must not run with values that the
+ * form does not show. */
+export function rebased(draft: Draft, before: Draft, start: Draft): Draft {
+  return isSameDraft(draft, before) ? start : { ...draft, origin: start.origin };
 }
 
 export const valuesOf = (draft: Draft): Values => ({ name: draft.name, steps: draft.steps });
@@ -85,30 +115,3 @@ export function withReference(values: Json, before: string, now: string): Json {
   if (!isValues(values)) return values;
   return Object.fromEntries(Object.entries(values).map(([key, one]) => [key, withReference(one, before, now)]));
 }
-
-export interface Kept {
-  key: string;
-  draft: Draft;
-}
-
-const KEY = "burnish.draft";
-
-/** The draft that this tab was writing, so that a reload loses nothing. */
-export function keptDraft(key: string): Draft | null {
-  try {
-    const kept = JSON.parse(sessionStorage.getItem(KEY) ?? "null") as Kept | null;
-    return kept?.key === key ? kept.draft : null;
-  } catch {
-    return null;
-  }
-}
-
-export function keepDraft(key: string, draft: Draft): void {
-  try {
-    sessionStorage.setItem(KEY, JSON.stringify({ key, draft } satisfies Kept));
-  } catch {
-    // a full or forbidden store: the draft lives as long as the page
-  }
-}
-
-export const dropDraft = (): void => sessionStorage.removeItem(KEY);

@@ -8,24 +8,16 @@ import { useTranslation } from "react-i18next";
 import { datasetsQuery } from "@/features/data/queries";
 import { bytes, count, Page, Segments, warn } from "@/ui";
 import { type Fault, faultsOf, isSame, isValues, type Values } from "../form";
-import { askedOf, type Draft, dropDraft, freeName, keepDraft, stageOf } from "./draft";
+import { askedOf, type Draft, freeName, isSameDraft, rebased, stageOf } from "./draft";
+import { dropDraft, keepDraft, keptDraft } from "./kept";
 import { Preview } from "./preview";
-import { type Plan, planQuery, type Queued, type Stage, stagesQuery, submit } from "./queries";
+import { type Plan, planQuery, type Stage, stagesQuery, submit } from "./queries";
 import { suggestionsFor } from "./references";
+import { useSettled } from "./settled";
 import { StepCard } from "./step";
+import { queuedOf } from "./typed";
 
-const PAUSE = 350;
 const NO_FAULTS: readonly Fault[] = [];
-
-/** A value that has not changed for a while. */
-function useSettled<T>(value: T): T {
-  const [settled, setSettled] = useState(value);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), PAUSE);
-    return () => clearTimeout(timer);
-  }, [value]);
-  return settled;
-}
 
 /** The steps that are unfolded at first: all of a few, else those that train and those that read a file. */
 function firstOpen(draft: Draft, stages: readonly Stage[]): Set<string> {
@@ -39,19 +31,36 @@ function firstOpen(draft: Draft, stages: readonly Stage[]): Set<string> {
   return new Set([...wanted, ...(first ? [first] : []), ...(wanted.length || first ? [] : names.slice(0, 1))]);
 }
 
-export function Editor({ start, storeKey, kept }: { start: Draft; storeKey: string; kept: Draft | null }) {
+/** The draft, over what it began with: that may be fetched again, and be another. */
+function useDraft(opened: Draft, storeKey: string) {
+  const [start, setStart] = useState(opened);
+  const [draft, setDraft] = useState(() => keptDraft(storeKey, opened));
+  const isDone = useRef(false);
+  if (!isSame(opened.origin.values ?? null, start.origin.values ?? null)) {
+    setStart(opened);
+    setDraft(rebased(draft, start, opened));
+  }
+  useEffect(() => {
+    if (!isDone.current) keepDraft(storeKey, start, draft);
+  }, [storeKey, start, draft]);
+  const drop = () => {
+    isDone.current = true;
+    dropDraft(storeKey);
+  };
+  return { draft, setDraft, start, drop };
+}
+
+export function Editor({ start: opened, storeKey }: { start: Draft; storeKey: string }) {
   const { t } = useTranslation();
   const navigate = useNavigate();
-  const [draft, setDraft] = useState(kept ?? start);
+  const { draft, setDraft, start, drop } = useDraft(opened, storeKey);
   const [expert, setExpert] = useState(false);
   const [query, setQuery] = useState("");
-  const [queued, setQueued] = useState<Queued>({ priority: 0, time_limit: null });
   const [submitting, setSubmitting] = useState(false);
   const stages = useQuery(stagesQuery);
   const datasets = useQuery(datasetsQuery);
   const [open, setOpen] = useState<Set<string> | null>(null);
   const shown = open ?? firstOpen(draft, stages.data ?? []);
-  useEffect(() => keepDraft(storeKey, draft), [storeKey, draft]);
 
   const asked = useMemo(() => askedOf(draft), [draft]);
   const settled = useSettled(asked);
@@ -69,7 +78,8 @@ export function Editor({ start, storeKey, kept }: { start: Draft; storeKey: stri
   const filter = useDeferredValue(query);
   const before = draft.origin.values;
   const beforeSteps = before && isValues(before.steps) ? before.steps : undefined;
-  const isChanged = before !== null && !isSame({ name: draft.name, steps: draft.steps }, before);
+  const isChanged = !isSameDraft(draft, start);
+  const queued = queuedOf(draft.typed);
 
   const byName = useMemo(() => new Map((stages.data ?? []).map((one) => [one.name, one])), [stages.data]);
   const groups = useMemo(
@@ -107,7 +117,7 @@ export function Editor({ start, storeKey, kept }: { start: Draft; storeKey: stri
 
   const change = useCallback(
     (name: string, step: Values) => setDraft((now) => ({ ...now, steps: { ...now.steps, [name]: step } })),
-    [],
+    [setDraft],
   );
   const toggle = useCallback(
     (name: string) =>
@@ -124,7 +134,7 @@ export function Editor({ start, storeKey, kept }: { start: Draft; storeKey: stri
         ...now,
         force: now.force.includes(name) ? now.force.filter((one) => one !== name) : [...now.force, name],
       })),
-    [],
+    [setDraft],
   );
   const remove = useCallback(
     (name: string) =>
@@ -133,7 +143,7 @@ export function Editor({ start, storeKey, kept }: { start: Draft; storeKey: stri
         steps: Object.fromEntries(Object.entries(now.steps).filter(([one]) => one !== name)),
         force: now.force.filter((one) => one !== name),
       })),
-    [],
+    [setDraft],
   );
   const add = (stage: string) => {
     const name = freeName(draft.steps, stage);
@@ -141,10 +151,11 @@ export function Editor({ start, storeKey, kept }: { start: Draft; storeKey: stri
     setOpen(new Set([...shown, name]));
   };
   const run = async () => {
+    if (!queued) return;
     setSubmitting(true);
     try {
       const made = await submit(asked, queued);
-      dropDraft();
+      drop();
       const [recipe = "", number = ""] = made.run.split("/");
       await navigate({
         to: "/runs/$recipe/$number",
@@ -263,8 +274,8 @@ export function Editor({ start, storeKey, kept }: { start: Draft; storeKey: stri
             error={error}
             stale={stale}
             faults={faults.length}
-            queued={queued}
-            onQueued={setQueued}
+            typed={draft.typed}
+            onTyped={(typed) => setDraft({ ...draft, typed })}
             submitting={submitting}
             onSubmit={() => void run()}
           />
@@ -275,7 +286,7 @@ export function Editor({ start, storeKey, kept }: { start: Draft; storeKey: stri
           w="full"
           colorPalette="accent"
           loading={submitting}
-          disabled={error !== null}
+          disabled={error !== null || !queued}
           onClick={() => void run()}
         >
           <Play aria-hidden /> {t("compose.run")}

@@ -4,9 +4,10 @@ import { ArrowRight, Info, Play, TriangleAlert } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { bytes, Code, duration, ErrorCard, Segments } from "@/ui";
-import type { Asked } from "./draft";
+import type { Asked, Typed } from "./draft";
 import { Forecast } from "./forecast";
-import type { Plan, Queued } from "./queries";
+import type { Plan } from "./queries";
+import { isPriority, isTime, queuedOf } from "./typed";
 
 export interface PreviewProps {
   plan: Plan | undefined;
@@ -14,8 +15,8 @@ export interface PreviewProps {
   /** The plan is of an earlier draft. */
   stale: boolean;
   faults: number;
-  queued: Queued;
-  onQueued: (queued: Queued) => void;
+  typed: Typed;
+  onTyped: (typed: Typed) => void;
   submitting: boolean;
   onSubmit: () => void;
   /** What the plan is of. */
@@ -38,7 +39,7 @@ export function Preview(props: PreviewProps) {
           w="full"
           colorPalette="accent"
           loading={submitting}
-          disabled={error !== null && error !== undefined}
+          disabled={(error !== null && error !== undefined) || queuedOf(props.typed) === null}
           onClick={onSubmit}
         >
           <Play aria-hidden />
@@ -118,7 +119,7 @@ export function Preview(props: PreviewProps) {
           ))}
         </Flex>
       )}
-      <Options queued={props.queued} onQueued={props.onQueued} />
+      <Options typed={props.typed} onTyped={props.onTyped} />
       {plan && <Forms plan={plan} />}
     </Flex>
   );
@@ -135,10 +136,11 @@ function Note({ icon, tone, children }: { icon: ReactNode; tone: string; childre
   );
 }
 
-function Options({ queued, onQueued }: { queued: Queued; onQueued: (queued: Queued) => void }) {
+function Options({ typed, onTyped }: { typed: Typed; onTyped: (typed: Typed) => void }) {
   const { t } = useTranslation();
-  const [open, setOpen] = useState(false);
-  const number = (text: string) => (text.trim() === "" || !Number.isFinite(Number(text)) ? null : Number(text));
+  const [chosen, setOpen] = useState(false);
+  const isWrong = queuedOf(typed) === null;
+  const open = chosen || isWrong || typed.priority !== "" || typed.time !== "";
   return (
     <Box>
       <Button size="xs" variant="ghost" color="fg.muted" mx={-2} aria-expanded={open} onClick={() => setOpen(!open)}>
@@ -149,18 +151,20 @@ function Options({ queued, onQueued }: { queued: Queued; onQueued: (queued: Queu
       </Button>
       {open && (
         <Flex gap={3} mt={2}>
-          <Field.Root flex={1}>
+          <Field.Root flex={1} invalid={!isPriority(typed.priority)}>
             <Field.Label textStyle="caption" color="fg.muted">
               {t("compose.priority")}
             </Field.Label>
             <Input
               size="sm"
               inputMode="numeric"
-              defaultValue={queued.priority}
-              onChange={(event) => onQueued({ ...queued, priority: Math.trunc(number(event.target.value) ?? 0) })}
+              placeholder="0"
+              value={typed.priority}
+              onChange={(event) => onTyped({ ...typed, priority: event.target.value })}
             />
+            <Field.ErrorText>{t("compose.noPriority")}</Field.ErrorText>
           </Field.Root>
-          <Field.Root flex={1}>
+          <Field.Root flex={1} invalid={!isTime(typed.time)}>
             <Field.Label textStyle="caption" color="fg.muted">
               {t("compose.timeLimit")}
             </Field.Label>
@@ -168,12 +172,10 @@ function Options({ queued, onQueued }: { queued: Queued; onQueued: (queued: Queu
               size="sm"
               inputMode="decimal"
               placeholder={t("form.none")}
-              defaultValue={queued.time_limit === null ? "" : queued.time_limit / 60}
-              onChange={(event) => {
-                const minutes = number(event.target.value);
-                onQueued({ ...queued, time_limit: minutes === null || minutes <= 0 ? null : minutes * 60 });
-              }}
+              value={typed.time}
+              onChange={(event) => onTyped({ ...typed, time: event.target.value })}
             />
+            <Field.ErrorText>{t("compose.noTime")}</Field.ErrorText>
           </Field.Root>
         </Flex>
       )}

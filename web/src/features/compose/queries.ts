@@ -5,6 +5,7 @@ import { answer, api, type Shape } from "@/api/client";
 import { problemIn } from "@/api/problem";
 import type { Schema } from "../form";
 import type { Asked } from "./draft";
+import type { Queued } from "./typed";
 
 export type RecipeRow = Shape<"Recipe">;
 export type Stage = Shape<"Stage">;
@@ -65,11 +66,6 @@ export const forecastQuery = (asked: Asked, isPlanned: boolean) =>
     retry: false,
     staleTime: 30_000,
   });
-
-export interface Queued {
-  priority: number;
-  time_limit: number | null;
-}
 
 export const submit = (asked: Asked, queued: Queued): Promise<{ run: string }> =>
   send("POST", "/api/v1/runs", { ...asked, ...queued });
