@@ -45,7 +45,11 @@ export async function startLanguage(): Promise<void> {
     interpolation: { escapeValue: false }, // React escapes
     returnNull: false,
   });
-  await load(language);
-  await i18next.changeLanguage(language);
-  document.documentElement.lang = language;
+  try {
+    await load(language);
+    await i18next.changeLanguage(language);
+  } catch {
+    // a page in English is more than none; the choice is kept for the next time
+  }
+  document.documentElement.lang = i18next.language;
 }

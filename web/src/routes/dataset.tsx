@@ -6,6 +6,7 @@ import { Database, Play } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { send } from "@/api/call";
+import { problemTold } from "@/api/problem";
 import { ProfileFigures, ProfileView, useProfile } from "@/features/data/profile";
 import { QuarantineView } from "@/features/data/quarantine";
 import { datasetQuery } from "@/features/data/queries";
@@ -139,7 +140,7 @@ export default function Dataset() {
                       <NativeSelect.Indicator />
                     </NativeSelect.Root>
                   )}
-                  {data.layout.error && <ErrorCard error={new Error(String(data.layout.error.what ?? ""))} />}
+                  {data.layout.error && <ErrorCard error={problemTold(data.layout.error)} />}
                   {total > 0 ? (
                     <RowBrowser
                       name={name}

@@ -3,7 +3,7 @@ import { Box, Button } from "@chakra-ui/react";
 import { type ErrorComponentProps, Link, useRouter } from "@tanstack/react-router";
 import { Compass } from "lucide-react";
 import { useTranslation } from "react-i18next";
-import { EmptyState, ErrorCard, Page, Rich, useDocumentTitle } from "@/ui";
+import { EmptyState, ErrorCard, useDocumentTitle } from "@/ui";
 
 export function NotFound() {
   const { t } = useTranslation();
@@ -34,17 +34,5 @@ export function Broken({ error, reset }: ErrorComponentProps) {
     <Box maxW="640px" mx="auto" px={4} py={16}>
       <ErrorCard error={error} onRetry={again} />
     </Box>
-  );
-}
-
-/** A screen that is still to be built. */
-export function Soon({ title }: { title: string }) {
-  const { t } = useTranslation();
-  return (
-    <Page title={title}>
-      <EmptyState icon={Compass} title={t("nav.soon")}>
-        <Rich>{t("nav.soonHint")}</Rich>
-      </EmptyState>
-    </Page>
   );
 }

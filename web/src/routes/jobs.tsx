@@ -1,5 +1,5 @@
 // Jobs: what runs, what waits in its order, what has ended; live.
-import { Box, Button } from "@chakra-ui/react";
+import { Box, Button, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { ListOrdered, Plus } from "lucide-react";
@@ -20,6 +20,12 @@ export default function Jobs() {
   useLiveJobs(list?.revision);
   const running = jobs?.filter((job) => job.state === "running") ?? [];
   const waiting = jobs?.filter((job) => job.state === "queued") ?? [];
+  const { counts = {}, left_out = 0 } = list ?? {};
+  const all = {
+    running: counts.running ?? 0,
+    waiting: counts.queued ?? 0,
+    ended: (counts.succeeded ?? 0) + (counts.failed ?? 0) + (counts.cancelled ?? 0),
+  };
   const ended = jobs?.filter((job) => job.state !== "running" && job.state !== "queued") ?? [];
   return (
     <Page
@@ -56,7 +62,7 @@ export default function Jobs() {
         </Section>
       )}
       {running.length > 0 && (
-        <Section flush title={`${t("jobs.running")} (${count(running.length)})`}>
+        <Section flush title={`${t("jobs.running")} (${count(all.running)})`}>
           {running.map((job, at) => (
             <Box key={job.id} borderTopWidth={at ? "1px" : 0} borderColor="border.muted">
               <JobRow job={job} />
@@ -65,12 +71,12 @@ export default function Jobs() {
         </Section>
       )}
       {waiting.length > 0 && (
-        <Section flush title={`${t("jobs.waiting")} (${count(waiting.length)})`} description={t("jobs.order")}>
+        <Section flush title={`${t("jobs.waiting")} (${count(all.waiting)})`} description={t("jobs.order")}>
           <Queue jobs={waiting} open={new Map([...running, ...waiting].map((job) => [job.id, job.step]))} />
         </Section>
       )}
       {ended.length > 0 && (
-        <Section flush title={`${t("jobs.ended")} (${count(ended.length)})`}>
+        <Section flush title={`${t("jobs.ended")} (${count(all.ended)})`}>
           {ended.slice(0, most).map((job, at) => (
             <Box key={job.id} borderTopWidth={at ? "1px" : 0} borderColor="border.muted">
               <JobRow job={job} />
@@ -85,6 +91,7 @@ export default function Jobs() {
           )}
         </Section>
       )}
+      {left_out > 0 && <Text color="fg.muted">{t("jobs.leftOut", { count: left_out, jobs: count(left_out) })}</Text>}
     </Page>
   );
 }

@@ -5,6 +5,7 @@ import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { ArrowLeftRight, Plus, Rows3, Search } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { recipesQuery } from "@/features/compose/queries";
 import { type RunFilters, type RunSummary, runPages, runsQuery } from "@/features/runs/queries";
 import { RunTable } from "@/features/runs/table";
 import { count, EmptyState, ErrorCard, Page, Rich, Rows, Section } from "@/ui";
@@ -15,7 +16,11 @@ const HEIGHT = "max(320px, calc(100dvh - 250px))";
 function Filters({ filters, onChange }: { filters: RunFilters; onChange: (filters: RunFilters) => void }) {
   const { t } = useTranslation();
   const { data: newest = [] } = useQuery(runsQuery);
-  const recipes = useMemo(() => [...new Set(newest.map((run) => run.recipe))].sort(), [newest]);
+  const { data: known = [] } = useQuery(recipesQuery);
+  const recipes = useMemo(
+    () => [...new Set([...newest.map((run) => run.recipe), ...known.map((one) => one.name)])].sort(),
+    [newest, known],
+  );
   const [words, setWords] = useState(filters.q ?? "");
   useEffect(() => setWords(filters.q ?? ""), [filters.q]);
   useEffect(() => {

@@ -5,8 +5,8 @@ import { LogOut, Monitor, Moon, Sun } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { queries } from "@/api/queries";
 import { logOut } from "@/api/session";
-import { setLanguage } from "@/i18n";
 import { type Mode, setMode, useMode } from "@/theme/mode";
+import { chooseLanguage } from "@/ui/language";
 import { warn } from "@/ui/toast";
 
 const MODES = { system: Monitor, light: Sun, dark: Moon } as const;
@@ -46,7 +46,7 @@ export function Preferences() {
         color="inherit"
         fontWeight="normal"
         lang={other}
-        onClick={() => void setLanguage(other)}
+        onClick={() => chooseLanguage(other)}
       >
         {other === "en" ? "English" : "中文"}
       </Button>

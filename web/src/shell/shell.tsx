@@ -2,14 +2,13 @@
 import { Box, Button, Flex, IconButton, Text } from "@chakra-ui/react";
 import { Outlet } from "@tanstack/react-router";
 import { Menu as MenuIcon, Search, WifiOff } from "lucide-react";
-import { lazy, Suspense, useState } from "react";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { tryNow, useLost } from "@/api/connection";
 import { DropAnywhere } from "@/features/compose/drop";
+import { useLater } from "@/ui/later";
 import { openPalette, Palette, PaletteButton } from "./palette/button";
 import { Mark, Menu } from "./sidebar";
-
-const MenuDrawer = lazy(() => import("./drawer"));
 
 function Lost() {
   const { t } = useTranslation();
@@ -55,9 +54,9 @@ function Lost() {
 function PhoneBar() {
   const { t } = useTranslation();
   const [open, setOpen] = useState(false);
-  const [asked, setAsked] = useState(false);
+  const [MenuDrawer, need] = useLater(() => import("./drawer"));
   const show = () => {
-    setAsked(true);
+    need();
     setOpen(true);
   };
   return (
@@ -81,11 +80,7 @@ function PhoneBar() {
       <IconButton variant="ghost" size="sm" ms="auto" aria-label={t("palette.title")} onClick={openPalette}>
         <Search />
       </IconButton>
-      {asked && (
-        <Suspense fallback={null}>
-          <MenuDrawer open={open} onClose={() => setOpen(false)} />
-        </Suspense>
-      )}
+      {MenuDrawer && <MenuDrawer open={open} onClose={() => setOpen(false)} />}
     </Flex>
   );
 }

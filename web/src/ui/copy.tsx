@@ -3,6 +3,7 @@ import { Box, Flex, IconButton, Text } from "@chakra-ui/react";
 import { Check, Copy as CopyIcon } from "lucide-react";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { warn } from "./toast";
 
 async function toClipboard(text: string): Promise<void> {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
@@ -10,8 +11,9 @@ async function toClipboard(text: string): Promise<void> {
   area.value = text;
   document.body.append(area);
   area.select();
-  document.execCommand("copy");
+  const isCopied = document.execCommand("copy");
   area.remove();
+  if (!isCopied) throw new Error();
 }
 
 export function Copy({ value, label }: { value: string; label?: string }) {
@@ -30,7 +32,12 @@ export function Copy({ value, label }: { value: string; label?: string }) {
       aria-label={name}
       title={name}
       color={done ? "success.fg" : "fg.muted"}
-      onClick={() => toClipboard(value).then(() => setDone(true))}
+      onClick={() =>
+        toClipboard(value).then(
+          () => setDone(true),
+          (error: unknown) => warn(t("ui.notCopied"), error),
+        )
+      }
     >
       {done ? <Check /> : <CopyIcon />}
     </IconButton>

@@ -25,8 +25,13 @@ export function measure(value: unknown): string {
   return numbers({ maximumSignificantDigits: 4 }).format(value);
 }
 
-/** A part of one: 42%. */
-export const percent = (value: number): string => numbers({ style: "percent", maximumFractionDigits: 0 }).format(value);
+/** A part of one: 42%. What is not quite nothing or all is not shown as that: <1%, >99%. */
+export function percent(value: number): string {
+  const { format } = numbers({ style: "percent", maximumFractionDigits: 0 });
+  if (value > 0 && value < 0.01) return `<${format(0.01)}`;
+  if (value < 1 && value > 0.99) return `>${format(0.99)}`;
+  return format(value);
+}
 
 const UNITS = ["B", "KB", "MB", "GB", "TB", "PB"];
 

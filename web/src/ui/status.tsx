@@ -33,8 +33,14 @@ export const STATES = {
 export type StateName = keyof typeof STATES;
 export const isState = (value: string): value is StateName => value in STATES;
 
-export function StatusBadge({ state, label }: { state: string; label?: string }) {
+/** States as they are called in the language of the page; one that it does not know stays as the server says it. */
+export function useStateName(): (state: string) => string {
   const { t } = useTranslation();
+  return (state) => (isState(state) ? t(`state.${state}`) : state);
+}
+
+export function StatusBadge({ state, label }: { state: string; label?: string }) {
+  const nameOf = useStateName();
   const known = isState(state) ? state : null;
   const { tone, icon: Icon } = known ? STATES[known] : { tone: "gray", icon: CircleDashed };
   return (
@@ -51,7 +57,7 @@ export function StatusBadge({ state, label }: { state: string; label?: string })
       <Box as="span" display="inline-flex" w="14px" justifyContent="center" aria-hidden>
         {Icon ? <Icon size={14} strokeWidth={2.25} /> : <Spinner size="xs" borderWidth="1.5px" boxSize="12px" />}
       </Box>
-      {label ?? (known ? t(`state.${known}`) : state)}
+      {label ?? nameOf(state)}
     </Flex>
   );
 }

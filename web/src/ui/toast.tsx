@@ -1,21 +1,15 @@
 // Short messages that pass: what was done, or what could not be. One region that a screen reader follows.
-import { Box, Button, Flex, IconButton, Text } from "@chakra-ui/react";
+import { Box, Flex, IconButton, Text } from "@chakra-ui/react";
 import { CircleCheck, TriangleAlert, X } from "lucide-react";
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { asProblem } from "@/api/problem";
-
-export interface ToastAction {
-  label: string;
-  onClick: () => void;
-}
 
 interface Message {
   id: number;
   tone: "success" | "danger";
   title: string;
   text?: string;
-  action?: ToastAction;
 }
 
 const MOST = 4;
@@ -35,21 +29,21 @@ const subscribe = (listener: () => void) => {
 };
 
 /** Says what was done. */
-export function tell(title: string, text?: string, action?: ToastAction): void {
-  change([...shown, { id: ++count, tone: "success", title, text, action }]);
+export function tell(title: string, text?: string): void {
+  change([...shown, { id: ++count, tone: "success", title, text }]);
 }
 
 /** Says what could not be done, and the fix that the server names. */
-export function warn(title: string, error?: unknown, action?: ToastAction): void {
+export function warn(title: string, error?: unknown): void {
   const problem = error === undefined ? null : asProblem(error);
   const text = problem ? [problem.detail || problem.title, problem.fix].filter(Boolean).join(" ") : undefined;
-  change([...shown, { id: ++count, tone: "danger", title, text, action }]);
+  change([...shown, { id: ++count, tone: "danger", title, text }]);
 }
 
 function Toast({ message }: { message: Message }) {
   const { t } = useTranslation();
   const [held, setHeld] = useState(false);
-  const { id, tone, title, text, action } = message;
+  const { id, tone, title, text } = message;
   const close = () => change(shown.filter((one) => one.id !== id));
   useEffect(() => {
     if (held) return;
@@ -81,19 +75,6 @@ function Toast({ message }: { message: Message }) {
       <Box flex={1} minW={0} overflowWrap="anywhere">
         <Text textStyle="title">{title}</Text>
         {text && <Text color="fg.muted">{text}</Text>}
-        {action && (
-          <Button
-            size="xs"
-            variant="outline"
-            mt={2}
-            onClick={() => {
-              action.onClick();
-              close();
-            }}
-          >
-            {action.label}
-          </Button>
-        )}
       </Box>
       <IconButton size="2xs" variant="ghost" color="fg.muted" aria-label={t("ui.dismiss")} onClick={close}>
         <X />

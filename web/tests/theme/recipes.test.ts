@@ -11,7 +11,8 @@ const PARTS: Record<string, string[]> = {
   skeletonCircle: ["skeleton"],
   checkbox: ["checkmark"],
   radioGroup: ["radiomark"],
-  select: [],
+  nativeSelect: ["icon"],
+  menu: ["icon"],
 };
 
 const camel = (name: string) => name.charAt(0).toLowerCase() + name.slice(1);
@@ -30,4 +31,8 @@ test("every component of Chakra that the page uses has its recipe", () => {
     (name) => (name in allRecipes && !(name in recipes)) || (name in allSlots && !(name in slotRecipes)),
   );
   expect(missing).toEqual([]);
+});
+
+test("no component has a recipe that the page does not use: they are all in the first load", () => {
+  expect([...Object.keys(recipes), ...Object.keys(slotRecipes)].filter((name) => !used.has(name))).toEqual([]);
 });

@@ -6,6 +6,7 @@ import { ArrowLeftRight } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { runsQuery } from "@/features/runs/queries";
 import { ago } from "@/ui";
+import { useStateName } from "@/ui/status";
 
 interface PickerProps {
   label: string;
@@ -16,6 +17,7 @@ interface PickerProps {
 
 function Picker({ label, colour, value, onChange }: PickerProps) {
   const { t } = useTranslation();
+  const nameOf = useStateName();
   const { data: runs = [] } = useQuery(runsQuery);
   const names = runs.map((run) => run.run);
   return (
@@ -27,7 +29,7 @@ function Picker({ label, colour, value, onChange }: PickerProps) {
           {value && !names.includes(value) && <option value={value}>{value}</option>}
           {runs.map((run) => (
             <option key={run.run} value={run.run}>
-              {run.recipe} #{run.number} · {run.created ? ago(run.created) : run.state}
+              {run.recipe} #{run.number} · {run.created ? ago(run.created) : nameOf(run.state)}
             </option>
           ))}
         </NativeSelect.Field>

@@ -3,7 +3,7 @@ import { Box, Flex, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { ShieldCheck } from "lucide-react";
 import { useTranslation } from "react-i18next";
-import { count, EmptyState, ErrorCard, Rows, Section } from "@/ui";
+import { bytes, count, EmptyState, ErrorCard, Rows, Section } from "@/ui";
 import { Shares } from "@/ui/bars";
 import { quarantineQuery } from "./queries";
 
@@ -12,18 +12,20 @@ export function QuarantineView({ name }: { name: string }) {
   const { data, error, refetch } = useQuery(quarantineQuery(name));
   if (error && !data) return <ErrorCard error={error} onRetry={() => void refetch()} />;
   if (!data) return <Rows />;
+  const known = (value: number | null | undefined) => (typeof value === "number" ? count(value) : "?");
   const dropped = Object.entries(data.dropped ?? {});
   return (
     <Flex direction="column" gap={5}>
       <Text color="fg.muted">
         {t("data.kept", {
-          read: count(data.read ?? 0),
-          kept: count(data.kept ?? 0),
+          read: known(data.read),
+          kept: known(data.kept),
           quarantined: count(data.quarantined ?? data.total),
         })}
         {dropped.map(([reason, rows]) => ` · ${reason}: ${count(rows)}`)}
       </Text>
-      {data.total === 0 ? (
+      {data.unread_bytes > 0 && <Text color="fg.warning">{t("data.unread", { size: bytes(data.unread_bytes) })}</Text>}
+      {data.total === 0 && data.unread_bytes === 0 ? (
         <Section>
           <EmptyState icon={ShieldCheck} title={t("data.noQuarantine")} compact>
             {t("data.noQuarantineHint")}

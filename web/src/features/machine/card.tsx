@@ -2,6 +2,7 @@
 import { Box, Flex, Skeleton, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
+import { asProblem } from "@/api/problem";
 import { bytes, ErrorCard, KeyValue, Lines, Section } from "@/ui";
 import { devicesQuery, doctorQuery, machineQuery } from "./queries";
 
@@ -9,7 +10,7 @@ export function MachineCard() {
   const { t } = useTranslation();
   const machine = useQuery(machineQuery);
   const devices = useQuery(devicesQuery);
-  if (machine.error) return <ErrorCard error={machine.error} onRetry={() => void machine.refetch()} />;
+  if (machine.error && !machine.data) return <ErrorCard error={machine.error} onRetry={() => void machine.refetch()} />;
   return (
     <Section title={t("home.machine")} minH="184px">
       {machine.data ? (
@@ -20,6 +21,8 @@ export function MachineCard() {
               name: t("home.devices"),
               value: devices.data ? (
                 devices.data.names.join(", ") || devices.data.error || "–"
+              ) : devices.error ? (
+                <Text color="fg.error">{asProblem(devices.error).message}</Text>
               ) : (
                 <Skeleton height="14px" my="4px" width="96px" />
               ),
@@ -42,7 +45,8 @@ export function MachineCard() {
 /** What the doctor found wrong; nothing where all is well. */
 export function Alerts() {
   const { t } = useTranslation();
-  const { data = [] } = useQuery(doctorQuery);
+  const { data = [], error, refetch } = useQuery(doctorQuery);
+  if (error && !data.length) return <ErrorCard error={error} onRetry={() => void refetch()} />;
   const found = data.filter((one) => one.level !== "ok");
   if (!found.length) return null;
   return (

@@ -11,6 +11,14 @@ export interface KnownModel {
   kind: string;
 }
 
+/** Why the list is not whole: it says only what could be read. */
+export function useKnownProblem(): unknown {
+  const made = useQuery(artifactsQuery("adapter", "model", "gguf"));
+  const adapters = useQuery(versionsQuery("adapter"));
+  const models = useQuery(versionsQuery("model"));
+  return made.error ?? adapters.error ?? models.error;
+}
+
 export function useKnownModels(): KnownModel[] {
   const { t } = useTranslation();
   const made = useQuery(artifactsQuery("adapter", "model", "gguf"));

@@ -2,7 +2,8 @@
 import { Box, Flex, IconButton, Input, Menu, Portal, Text } from "@chakra-ui/react";
 import { ChevronsUpDown } from "lucide-react";
 import { useTranslation } from "react-i18next";
-import type { KnownModel } from "./known";
+import { asProblem } from "@/api/problem";
+import { type KnownModel, useKnownProblem } from "./known";
 
 export interface PickProps {
   label: string;
@@ -14,6 +15,7 @@ export interface PickProps {
 
 export function PickModel({ label, value, onChange, known, placeholder }: PickProps) {
   const { t } = useTranslation();
+  const problem = useKnownProblem();
   const groups = [...new Set(known.map((one) => one.group))];
   return (
     <Flex gap={1} flex={1} minW={0}>
@@ -42,6 +44,11 @@ export function PickModel({ label, value, onChange, known, placeholder }: PickPr
               {known.length === 0 && (
                 <Text textStyle="small" color="fg.muted" px={2} py={1.5}>
                   {t("models.noneKnown")}
+                </Text>
+              )}
+              {problem !== null && (
+                <Text px={2} py={1} textStyle="caption" color="fg.error" maxW="320px">
+                  {t("models.notAllKnown", { why: asProblem(problem).message })}
                 </Text>
               )}
               {groups.map((group) => (

@@ -298,9 +298,10 @@ function Detail({ kind, of }: { kind: Kind; of: string }) {
 function Unregistered({ kind }: { kind: Kind }) {
   const { t } = useTranslation();
   const queries = useQueryClient();
-  const { data } = useQuery(artifactsQuery(kind));
+  const { data, error, refetch } = useQuery(artifactsQuery(kind));
   const [names, setNames] = useState<Record<string, string>>({});
   const left = (data?.artifacts ?? []).filter((one) => one.registered.length === 0);
+  if (error && !data) return <ErrorCard error={error} onRetry={() => void refetch()} />;
   if (left.length === 0) return null;
   const register = async (ref: string) => {
     try {

@@ -4,8 +4,8 @@ import { Link } from "@tanstack/react-router";
 import { CircleDashed, Flag } from "lucide-react";
 import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
-import { duration } from "@/ui";
-import { isState, STATES } from "@/ui/status";
+import { duration, percent } from "@/ui";
+import { isState, STATES, useStateName } from "@/ui/status";
 import type { RunName, RunStep } from "./api";
 import type { LiveStep } from "./live";
 import { stateOf } from "./useRun";
@@ -105,12 +105,11 @@ interface SeatProps {
 }
 
 function Seat({ name, step, live, isChosen, isLast, tab }: SeatProps) {
-  const { t } = useTranslation();
+  const nameOf = useStateName();
   const state = stateOf(step, live);
   const seconds = state === "running" ? null : step.shown?.seconds;
   const share = live?.phase?.total ? live.phase.done / live.phase.total : null;
-  const said =
-    state === "running" ? (share === null ? "" : `${Math.floor(share * 100)} %`) : seconds ? duration(seconds) : "";
+  const said = state === "running" ? (share === null ? "" : percent(share)) : seconds ? duration(seconds) : "";
   return (
     <Box as="li" data-step={step.step} position="relative" flexShrink={0}>
       {!isLast && (
@@ -156,7 +155,7 @@ function Seat({ name, step, live, isChosen, isLast, tab }: SeatProps) {
             {said}
           </Text>
           <Box as="span" srOnly>
-            {isState(state) ? t(`state.${state}`) : state}
+            {nameOf(state)}
           </Box>
         </Link>
       </Flex>

@@ -1,9 +1,10 @@
 // Language and theme, which this browser keeps.
 import { Flex, Grid, Text } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
-import { LANGUAGES, type Language, setLanguage } from "@/i18n";
+import { LANGUAGES, type Language } from "@/i18n";
 import { type Mode, setMode, useMode } from "@/theme/mode";
 import { Section } from "@/ui";
+import { chooseLanguage } from "@/ui/language";
 import { Segments } from "@/ui/segments";
 
 const MODES: readonly Mode[] = ["system", "light", "dark"];
@@ -21,7 +22,7 @@ export function Appearance() {
           <Segments
             labelledBy="settings-language"
             value={i18n.language}
-            onChange={(chosen) => void setLanguage(chosen as Language)}
+            onChange={(chosen) => chooseLanguage(chosen as Language)}
             options={Object.entries(LANGUAGES).map(([value, label]) => ({ value, label }))}
           />
         </Flex>

@@ -1,10 +1,10 @@
 // Where the palette opens: a quiet field in the menu, and Ctrl K or ⌘ K everywhere.
 import { chakra, Kbd } from "@chakra-ui/react";
 import { Search } from "lucide-react";
-import { lazy, Suspense, useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { useLater } from "@/ui/later";
 
-const PaletteDialog = lazy(() => import("./dialog"));
 const KEYS = /mac|iphone|ipad/i.test(navigator.userAgent) ? "⌘ K" : "Ctrl K";
 const opened = new Set<() => void>();
 
@@ -49,10 +49,12 @@ export function PaletteButton({ onOpen }: { onOpen?: () => void }) {
 
 export function Palette() {
   const [open, setOpen] = useState(false);
-  const [asked, setAsked] = useState(false);
+  const [PaletteDialog, need] = useLater(() => import("./dialog"));
+  const latest = useRef(need);
+  latest.current = need;
   useEffect(() => {
     const show = () => {
-      setAsked(true);
+      latest.current();
       setOpen(true);
     };
     const keys = (event: KeyboardEvent) => {
@@ -68,10 +70,5 @@ export function Palette() {
       window.removeEventListener("keydown", keys);
     };
   }, []);
-  if (!asked) return null;
-  return (
-    <Suspense fallback={null}>
-      <PaletteDialog open={open} onClose={() => setOpen(false)} />
-    </Suspense>
-  );
+  return PaletteDialog && <PaletteDialog open={open} onClose={() => setOpen(false)} />;
 }

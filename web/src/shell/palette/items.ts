@@ -3,10 +3,12 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { Languages, type LucideIcon, Moon, NotebookText, Rows3, Sun } from "lucide-react";
 import { useTranslation } from "react-i18next";
-import { answer, api } from "@/api/client";
+import { recipesQuery } from "@/features/compose/queries";
 import { runsQuery } from "@/features/runs/queries";
-import { LANGUAGES, type Language, setLanguage } from "@/i18n";
+import { LANGUAGES, type Language } from "@/i18n";
 import { setMode } from "@/theme/mode";
+import { chooseLanguage } from "@/ui/language";
+import { useStateName } from "@/ui/status";
 import { MENU } from "../menu";
 
 export interface PaletteItem {
@@ -21,12 +23,9 @@ export interface PaletteItem {
 export function usePaletteItems(): PaletteItem[] {
   const { t, i18n } = useTranslation();
   const navigate = useNavigate();
+  const nameOf = useStateName();
   const { data: runs = [] } = useQuery(runsQuery);
-  const { data: recipes = [] } = useQuery({
-    queryKey: ["recipes"],
-    queryFn: ({ signal }) => answer(api.GET("/api/v1/recipes", { signal })),
-    staleTime: 60_000,
-  });
+  const { data: recipes = [] } = useQuery(recipesQuery);
   const others = (Object.keys(LANGUAGES) as Language[]).filter((one) => one !== i18n.language);
   return [
     ...MENU.map((item) => ({
@@ -40,7 +39,7 @@ export function usePaletteItems(): PaletteItem[] {
       key: `run-${run.run}`,
       group: t("nav.runs"),
       name: `${run.recipe} #${run.number}`,
-      hint: run.state,
+      hint: nameOf(run.state),
       icon: Rows3,
       go: () =>
         void navigate({
@@ -64,7 +63,7 @@ export function usePaletteItems(): PaletteItem[] {
       group: t("palette.actions"),
       name: LANGUAGES[one],
       icon: Languages,
-      go: () => void setLanguage(one),
+      go: () => chooseLanguage(one),
     })),
   ];
 }

@@ -1,4 +1,5 @@
 // The profile of a dataset: made by a job, of an upload by itself when it is first looked at.
+import { problemTold } from "@/api/problem";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
 import { answer, api } from "@/api/client";
@@ -53,7 +54,7 @@ export function useProfile(name: string, detail: DatasetDetail | undefined): Ask
     if (data.state === "running") return { state: "running", run: data.run };
     if (asked.isPending || isFirst) return { state: "waiting", run: null };
     const fault = data.error as Fault | null;
-    if (fault) return { state: "failed", error: new Error([fault.what, fault.fix].filter(Boolean).join(". ")) };
+    if (fault) return { state: "failed", error: problemTold(fault) };
     return { state: "none" };
   }
 }

@@ -1,4 +1,5 @@
 // All curves of a step: one large, the others small; they zoom and are read together.
+
 import { Box, Button, Flex, Grid, IconButton, NativeSelect, Text } from "@chakra-ui/react";
 import { useNavigate } from "@tanstack/react-router";
 import type { TFunction } from "i18next";

@@ -1,9 +1,9 @@
 // The tabs of a step. Only the one that is shown asks for anything.
 import { Box, Tabs } from "@chakra-ui/react";
 import { useNavigate } from "@tanstack/react-router";
-import { lazy, Suspense } from "react";
 import { useTranslation } from "react-i18next";
 import { Lines } from "@/ui";
+import { later } from "@/ui/later";
 import type { RunDetail, RunName, RunStep } from "../api";
 import type { LiveStep } from "../live";
 import { Overview } from "../overview";
@@ -19,13 +19,18 @@ export interface TabProps {
   isLoading: boolean;
 }
 
-const Seen = lazy(() => import("./seen"));
-const LedgerRows = lazy(() => import("./rows"));
-const Samples = lazy(() => import("./samples"));
-const Logs = lazy(() => import("./logs"));
-const Config = lazy(() => import("./config"));
-const Proofs = lazy(() => import("./proofs"));
-const Files = lazy(() => import("./files"));
+const waiting = () => (
+  <Box minH="320px">
+    <Lines count={6} />
+  </Box>
+);
+const Seen = later(() => import("./seen"), waiting);
+const LedgerRows = later(() => import("./rows"), waiting);
+const Samples = later(() => import("./samples"), waiting);
+const Logs = later(() => import("./logs"), waiting);
+const Config = later(() => import("./config"), waiting);
+const Proofs = later(() => import("./proofs"), waiting);
+const Files = later(() => import("./files"), waiting);
 
 const TABS = {
   overview: Overview,
@@ -85,15 +90,7 @@ export function StepTabs(props: TabProps) {
         ))}
       </Tabs.List>
       <Tabs.Content value={chosen} pt={{ base: 4, md: 6 }} tabIndex={-1}>
-        <Suspense
-          fallback={
-            <Box minH="320px">
-              <Lines count={6} />
-            </Box>
-          }
-        >
-          <Shown key={step.step} {...props} />
-        </Suspense>
+        <Shown key={step.step} {...props} />
       </Tabs.Content>
     </Tabs.Root>
   );
