@@ -1,47 +1,29 @@
 // A file that is dropped on any screen, or a hub link that is pasted, becomes a form that is ready to run.
 import { Box, Flex, Text } from "@chakra-ui/react";
-import { useNavigate } from "@tanstack/react-router";
+import { useLocation, useNavigate } from "@tanstack/react-router";
 import { FileUp } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { queries } from "@/api/queries";
-import { upload } from "@/features/data/upload";
-import { Progress } from "@/ui/progress";
-import { warn } from "@/ui/toast";
+import { sendFiles, useSending } from "@/features/data/sending";
+import { SentRow, searchOfUpload } from "@/features/data/sentRow";
 import { pasted } from "./links";
 
 const isTyping = (target: EventTarget | null) =>
   target instanceof HTMLElement && target.closest("input, textarea, select, [contenteditable], [data-drop]") !== null;
 const hasFiles = (event: DragEvent) => event.dataTransfer?.types.includes("Files") ?? false;
 
-/** Uploads a file and opens the form that trains on it. */
-export function useNewFromFile() {
+/** Sends files to train on them. */
+export function useNewFromFiles(): (files: Iterable<File>) => void {
   const navigate = useNavigate();
-  const { t } = useTranslation();
-  const [sending, setSending] = useState<{ name: string; share: number; cancel: () => void } | null>(null);
-  const send = async (file: File) => {
-    const running = upload(file, (share) => setSending((now) => now && { ...now, share }));
-    setSending({ name: file.name, share: 0, cancel: running.cancel });
-    try {
-      const record = await running.done;
-      void queries.invalidateQueries({ queryKey: ["datasets"] });
-      await navigate({ to: "/new", search: { recipe: "first-adapter", source: `file:data/uploads/${record.name}` } });
-    } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "cancelled"))
-        warn(t("data.notUploaded"), error);
-    } finally {
-      setSending(null);
-    }
-  };
-  return { sending, send };
+  return (files) =>
+    sendFiles(files, true, (name) => void navigate({ to: "/new", search: searchOfUpload(name) }));
 }
 
 export function DropAnywhere() {
-  const { t } = useTranslation();
   const navigate = useNavigate();
   const [over, setOver] = useState(false);
   const depth = useRef(0);
-  const { sending, send } = useNewFromFile();
+  const send = useNewFromFiles();
   const latest = useRef({ send, navigate });
   latest.current = { send, navigate };
 
@@ -65,8 +47,7 @@ export function DropAnywhere() {
       setOver(false);
       if (!hasFiles(event) || event.defaultPrevented) return;
       event.preventDefault();
-      const [file] = event.dataTransfer?.files ?? [];
-      if (file) void latest.current.send(file);
+      latest.current.send(event.dataTransfer?.files ?? []);
     };
     const paste = (event: ClipboardEvent) => {
       if (isTyping(event.target)) return;
@@ -89,7 +70,12 @@ export function DropAnywhere() {
     };
   }, []);
 
-  if (!over && !sending) return null;
+  return over ? <Here /> : <Sending />;
+}
+
+/** Over the page while a file is held above it. */
+function Here() {
+  const { t } = useTranslation();
   return (
     <Flex
       position="fixed"
@@ -98,7 +84,7 @@ export function DropAnywhere() {
       align="center"
       justify="center"
       p={6}
-      pointerEvents={sending ? "auto" : "none"}
+      pointerEvents="none"
       bg="color-mix(in srgb, {colors.bg} 80%, transparent)"
       backdropFilter="blur(4px)"
     >
@@ -111,27 +97,50 @@ export function DropAnywhere() {
         px={8}
         py={10}
         borderWidth="1.5px"
-        borderStyle={sending ? "solid" : "dashed"}
-        borderColor={sending ? "border" : "accent.solid"}
+        borderStyle="dashed"
+        borderColor="accent.solid"
         borderRadius="l3"
         bg="bg.panel"
         boxShadow="lg"
         textAlign="center"
-        role={sending ? "status" : undefined}
       >
         <Box color="accent.fg">
           <FileUp size={28} strokeWidth={1.6} aria-hidden />
         </Box>
-        <Text textStyle="title">{sending ? sending.name : t("compose.dropHere")}</Text>
-        {sending ? (
-          <Box w="full">
-            <Progress done={sending.share} total={1} label={t("data.uploading", { name: sending.name })} />
-          </Box>
-        ) : (
-          <Text color="fg.muted">{t("compose.dropHint")}</Text>
-        )}
+        <Text textStyle="title">{t("compose.dropHere")}</Text>
+        <Text color="fg.muted">{t("compose.dropHint")}</Text>
       </Flex>
     </Flex>
+  );
+}
+
+/** The files that are sent, in a corner of every screen but the one that lists them itself. */
+function Sending() {
+  const { t } = useTranslation();
+  const sent = useSending();
+  const isListed = useLocation({ select: (location) => location.pathname === "/data" });
+  if (isListed || sent.length === 0) return null;
+  return (
+    <Box
+      as="section"
+      aria-label={t("data.sending")}
+      position="fixed"
+      bottom={4}
+      insetStart={{ base: 4, md: "236px" }}
+      w="min(380px, calc(100vw - 32px))"
+      maxH="40dvh"
+      overflowY="auto"
+      zIndex="docked"
+      p={2}
+      borderWidth="1px"
+      borderRadius="l3"
+      bg="bg.panel"
+      boxShadow="lg"
+    >
+      {sent.map((one) => (
+        <SentRow key={one.id} sent={one} />
+      ))}
+    </Box>
   );
 }
 

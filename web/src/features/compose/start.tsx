@@ -6,7 +6,7 @@ import { FileUp, Search } from "lucide-react";
 import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Block, EmptyState, ErrorCard, Page, Section } from "@/ui";
-import { searchOf, useNewFromFile } from "./drop";
+import { searchOf, useNewFromFiles } from "./drop";
 import { pasted } from "./links";
 import { type RecipeRow, recipesQuery, type Stage, stagesQuery } from "./queries";
 
@@ -61,7 +61,7 @@ export function Start() {
 function FromData() {
   const { t } = useTranslation();
   const navigate = useNavigate();
-  const { sending, send } = useNewFromFile();
+  const send = useNewFromFiles();
   const picker = useRef<HTMLInputElement>(null);
   const [link, setLink] = useState("");
   const [unknown, setUnknown] = useState(false);
@@ -110,20 +110,15 @@ function FromData() {
             <input
               ref={picker}
               type="file"
+              multiple
               hidden
               aria-label={t("compose.chooseFile")}
               onChange={(event) => {
-                const file = event.target.files?.[0];
+                send(event.target.files ?? []);
                 event.target.value = "";
-                if (file) void send(file);
               }}
             />
-            <Button
-              size="sm"
-              loading={sending !== null}
-              loadingText={`${Math.round((sending?.share ?? 0) * 100)} %`}
-              onClick={() => picker.current?.click()}
-            >
+            <Button size="sm" onClick={() => picker.current?.click()}>
               {t("compose.chooseFile")}
             </Button>
             <Input
