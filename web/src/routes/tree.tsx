@@ -6,6 +6,7 @@ import { sessionQuery } from "@/api/session";
 import { onExpired } from "@/api/transport";
 import { runSearch } from "@/features/run/search";
 import { Shell } from "@/shell/shell";
+import { focusTitle } from "@/ui/focus";
 import { Broken, NotFound } from "./failures";
 
 const text = (value: unknown): string | undefined => (typeof value === "string" && value ? value : undefined);
@@ -168,6 +169,10 @@ export const router = createRouter({
   scrollRestoration: true,
   defaultErrorComponent: Broken,
   defaultNotFoundComponent: NotFound,
+});
+
+router.subscribe("onRendered", ({ fromLocation, pathChanged }) => {
+  if (fromLocation && pathChanged) focusTitle();
 });
 
 onExpired(() => {

@@ -3,9 +3,10 @@ import { Box, Button, Field, Flex, IconButton, NativeSelect, Text, Textarea } fr
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { Plus, X } from "lucide-react";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { send } from "@/api/call";
+import { isSame, type Json } from "@/features/form";
 import { Segments, tell, warn } from "@/ui";
 import { added, type RowValue, removed, textsOf, turnsOf, withRole, withText } from "./texts";
 
@@ -14,9 +15,11 @@ export interface RowEditorProps {
   row: number;
   value: RowValue;
   onClose: () => void;
+  /** Whether there is now a change that is not saved. */
+  onEdited: (is: boolean) => void;
 }
 
-export function RowEditor({ name, row, value, onClose }: RowEditorProps) {
+export function RowEditor({ name, row, value, onClose, onEdited }: RowEditorProps) {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const queries = useQueryClient();
@@ -25,6 +28,11 @@ export function RowEditor({ name, row, value, onClose }: RowEditorProps) {
     textsOf(value).length ? null : JSON.stringify(value, null, 2),
   );
   const [saving, setSaving] = useState(false);
+  const isEdited = json === null ? !isSame(draft as Json, value as Json) : json !== JSON.stringify(value, null, 2);
+  useEffect(() => {
+    onEdited(isEdited);
+    return () => onEdited(false);
+  }, [isEdited, onEdited]);
   const [parsed, fault] = json === null ? [draft, ""] : read(json);
   const save = async (next: RowValue | null) => {
     setSaving(true);

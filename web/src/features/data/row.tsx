@@ -6,6 +6,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Code, count, ErrorCard, Lines, Segments } from "@/ui";
 import { Conversation, conversationOf, type Piece, Tokens, TokensLegend } from "@/ui/chat";
+import { useReturn } from "@/ui/focus";
 import { RowEditor } from "./edit";
 import { previewQuery, wholeRowQuery } from "./queries";
 import type { RowBrowserProps } from "./rows";
@@ -16,11 +17,17 @@ const VIEW_KEY = "burnish.rows.view";
 const TOKENIZER_KEY = "burnish.rows.tokenizer";
 const POCKET = "builtin:pocket";
 
-export function RowDetail({ name, split, row, editable }: RowBrowserProps) {
+interface RowDetailProps extends RowBrowserProps {
+  /** Whether there is now a change that is not saved. */
+  onEdited: (is: boolean) => void;
+}
+
+export function RowDetail({ name, split, row, editable, onEdited }: RowDetailProps) {
   const { t } = useTranslation();
   const [view, setView] = useState<View>(() => VIEWS.find((one) => one === localStorage.getItem(VIEW_KEY)) ?? "chat");
   const [tokenizer, setTokenizer] = useState(() => localStorage.getItem(TOKENIZER_KEY) ?? POCKET);
   const [editing, setEditing] = useState(false);
+  const opener = useReturn(editing);
   const raw = useQuery(wholeRowQuery(name, split, row));
   const preview = useQuery({ ...previewQuery(name, split, row, tokenizer), enabled: view !== "json" });
   const choose = (next: string) => {
@@ -52,6 +59,7 @@ export function RowDetail({ name, split, row, editable }: RowBrowserProps) {
         )}
         {editable && !editing && (
           <Button
+            ref={opener}
             size="xs"
             variant="outline"
             visibility={value ? undefined : "hidden"}
@@ -62,7 +70,7 @@ export function RowDetail({ name, split, row, editable }: RowBrowserProps) {
         )}
       </Flex>
       {editing && value ? (
-        <RowEditor name={name} row={row} value={value} onClose={() => setEditing(false)} />
+        <RowEditor name={name} row={row} value={value} onClose={() => setEditing(false)} onEdited={onEdited} />
       ) : raw.error ? (
         <ErrorCard error={raw.error} onRetry={() => void raw.refetch()} />
       ) : bad ? (

@@ -2,6 +2,7 @@
 import { Badge, Box, Flex, Text } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
 import { count, measure } from "@/ui";
+import { useVerdict } from "@/ui/verdict";
 import { brief, Delta, type Interval, IntervalBar, scaleOf } from "./interval";
 import type { Difference, Score, Scores } from "./queries";
 
@@ -127,6 +128,7 @@ function ScoreRow({ score, of }: { score: Score; of: Scores }) {
 /** `replay – base: +0.31 [0.22, 0.40], better`. */
 export function DifferenceLine({ difference, of }: { difference: Difference; of: Scores }) {
   const { t } = useTranslation();
+  const verdictOf = useVerdict();
   const { delta, low, high, verdict, margin } = difference;
   if (delta === null) return null;
   const names = `${nameOf(difference.candidate, of)} – ${nameOf(difference.base, of)}`;
@@ -138,7 +140,7 @@ export function DifferenceLine({ difference, of }: { difference: Difference; of:
       <Delta value={delta} low={low} high={high} />
       {verdict && (
         <Badge variant="subtle" colorPalette={TONES[verdict] ?? "gray"}>
-          {verdict}
+          {verdictOf(verdict)}
           {margin !== null && ` (${measure(margin)})`}
         </Badge>
       )}

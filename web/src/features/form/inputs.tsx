@@ -8,8 +8,9 @@ import type { Suggestion } from "./context";
 import type { ControlProps } from "./control";
 import { brief, isSame, type Json, numeral, typedNumber } from "./values";
 
-const named = ({ id, describedBy, invalid, required }: ControlProps) => ({
+const named = ({ id, labelId, describedBy, invalid, required }: ControlProps) => ({
   id,
+  "aria-labelledby": labelId,
   "aria-describedby": describedBy,
   "aria-invalid": invalid || undefined,
   "aria-required": required || undefined,

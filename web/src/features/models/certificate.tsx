@@ -3,6 +3,7 @@ import { Badge, Box, Flex, Text } from "@chakra-ui/react";
 import { Check, Minus, ShieldAlert, ShieldCheck, X } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { count } from "@/ui";
+import { useVerdict } from "@/ui/verdict";
 import type { Certificate } from "./queries";
 
 const ICONS = { holds: Check, "does not hold": X } as const;
@@ -21,6 +22,7 @@ export function CertificateBadge({ certificate }: { certificate: Certificate | n
 
 export function CertificateCard({ certificate }: { certificate: Certificate }) {
   const { t } = useTranslation();
+  const verdictOf = useVerdict();
   const checks = certificate.checks.filter((one) => one.verdict !== "does not apply");
   const left = certificate.checks.length - checks.length;
   return (
@@ -40,7 +42,7 @@ export function CertificateCard({ certificate }: { certificate: Certificate }) {
         return (
           <Flex key={one.name} gap={3} py={1.5} borderTopWidth="1px" borderColor="border.muted" align="baseline">
             <Box color={one.verdict === "holds" ? "fg.success" : "fg.error"} flexShrink={0} alignSelf="center">
-              <Icon size={14} aria-label={one.verdict} />
+              <Icon size={14} aria-label={verdictOf(one.verdict)} />
             </Box>
             <Text w="112px" flexShrink={0} textStyle="small" fontWeight="500">
               {one.name}

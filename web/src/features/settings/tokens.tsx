@@ -5,6 +5,7 @@ import { KeyRound, Plus } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Code, type Column, duration, EmptyState, ErrorCard, Rows, Section, Table, tell, warn } from "@/ui";
+import { useReturn } from "@/ui/focus";
 import { newLogin, type Scope, type Token, tokensQuery, useTokens } from "./queries";
 
 const SCOPES: readonly Scope[] = ["read", "run", "admin"];
@@ -91,6 +92,7 @@ export function Tokens() {
   const { data, error, refetch } = useQuery(tokensQuery);
   const { remove } = useTokens();
   const [isNew, setIsNew] = useState(false);
+  const opener = useReturn(isNew);
   const day = (text: string) => new Intl.DateTimeFormat(i18n.language, { dateStyle: "medium" }).format(new Date(text));
   const drop = (name: string) =>
     remove.mutate(name, {
@@ -139,7 +141,7 @@ export function Tokens() {
       title={t("settings.tokens")}
       description={t("settings.tokensHint")}
       actions={
-        <Button size="xs" variant="outline" onClick={() => setIsNew(true)} disabled={isNew}>
+        <Button ref={opener} size="xs" variant="outline" onClick={() => setIsNew(true)} disabled={isNew}>
           <Plus aria-hidden />
           {t("settings.newToken")}
         </Button>

@@ -3,6 +3,7 @@ import { Box, Button, Flex, Input, NativeSelect, Text } from "@chakra-ui/react";
 import { type FormEvent, useId, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ErrorCard, Rich, tell, warn } from "@/ui";
+import { useReturn } from "@/ui/focus";
 import { type Setting, useChangeSettings } from "./queries";
 
 const FLAGS = ["1", "0"];
@@ -108,6 +109,7 @@ function Editor({ setting, onDone }: { setting: Setting; onDone: () => void }) {
 export function Variable({ setting }: { setting: Setting }) {
   const { t } = useTranslation();
   const [isOpen, setIsOpen] = useState(false);
+  const opener = useReturn(isOpen);
   const change = useChangeSettings();
   const remove = () =>
     change.mutate(
@@ -150,6 +152,7 @@ export function Variable({ setting }: { setting: Setting }) {
                 </Button>
               )}
               <Button
+                ref={opener}
                 size="xs"
                 variant="outline"
                 aria-label={t("settings.editNamed", { name: setting.name })}

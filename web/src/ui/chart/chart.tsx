@@ -5,6 +5,7 @@ import { type KeyboardEvent, useEffect, useId, useMemo, useRef, useState } from 
 import { useTranslation } from "react-i18next";
 import type uPlot from "uplot";
 import { useDark } from "@/theme/mode";
+import { count } from "../format";
 import { addGestures, moved, scaled, shownOf, wholeOf, within } from "./gestures";
 import { reading } from "./numbers";
 import { paletteOf } from "./palette";
@@ -164,7 +165,7 @@ export function Chart({
     const values = series.map(
       (one, seat) => `${one.label} ${reading(valueAt(columns, columnAt(series, seat, smoothing).raw, to))}`,
     );
-    setSaid(`${t("chart.step")} ${target}: ${values.join(", ")}`);
+    setSaid(t("chart.said", { step: count(target), values: values.join(", ") }));
   };
 
   const press = (event: KeyboardEvent) => {

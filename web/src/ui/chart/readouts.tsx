@@ -2,6 +2,7 @@
 import { Box, Flex, Text } from "@chakra-ui/react";
 import { type RefObject, useRef } from "react";
 import { useTranslation } from "react-i18next";
+import { count } from "../format";
 import { reading } from "./numbers";
 import { type ChartSeries, columnAt } from "./plot";
 import type { Columns } from "./points";
@@ -40,7 +41,7 @@ export function Readouts({ series, columns, smoothing, write }: ReadoutsProps) {
       if (raw !== mean) put(`raw ${seat}`, t("chart.raw", { value: reading(valueAt(columns, raw, at)) }));
     });
     const step = columns[0][at];
-    put("step", step === undefined ? "" : `${t("chart.step")} ${step.toLocaleString("en-US")}`);
+    put("step", step === undefined ? "" : t("chart.atStep", { step: count(step) }));
   };
   return (
     <Flex

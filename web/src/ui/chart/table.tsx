@@ -2,6 +2,7 @@
 import { Box } from "@chakra-ui/react";
 import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
+import { count } from "../format";
 import { type Column, Table } from "../table";
 import { reading } from "./numbers";
 import { type ChartSeries, columnAt } from "./plot";
@@ -24,7 +25,7 @@ export function CurveTable({ label, series, columns, smoothing, height, onPick }
     return found === null || found === undefined ? "–" : reading(found);
   };
   const cells: Column<number>[] = [
-    { key: "step", title: t("chart.step"), width: "90px", cell: (at) => (columns[0][at] ?? 0).toLocaleString("en-US") },
+    { key: "step", title: t("chart.step"), width: "90px", cell: (at) => count(columns[0][at] ?? 0) },
     ...series.flatMap((one, seat) => {
       const { raw, mean } = columnAt(series, seat, smoothing);
       const plain: Column<number> = {

@@ -17,7 +17,13 @@ const LOG = [
 test("a line has its time, its level and its text; what goes on belongs to the line before it", () => {
   const lines = read(LOG);
   expect(lines.map((line) => line.level)).toEqual(["debug", "error", "error", "error", "info"]);
-  expect(lines[0]).toEqual({ number: 1, level: "debug", time: "02:25:50.419", text: "burnish: pid 12770" });
+  expect(lines[0]).toEqual({
+    number: 1,
+    level: "debug",
+    time: "02:25:50.419",
+    moment: "2026-11-23 02:25:50.419",
+    text: "burnish: pid 12770",
+  });
   expect(lines[3]?.text).toBe('  File "x.py", line 1');
 });
 

@@ -9,6 +9,8 @@ export interface LogLine {
   level: Level;
   /** As the log has it, without the date; empty for a line that goes on. */
   time: string;
+  /** Date and time on the server's clock; empty for a line that goes on. */
+  moment: string;
   text: string;
 }
 
@@ -59,7 +61,8 @@ export class LogReader {
     const head = HEAD.exec(text);
     const level = head ? (NAMED[head[4] as string] as Level) : levelOf(text, this.lines.at(-1)?.level);
     const time = head ? `${head[2]}${head[3] ? `.${head[3]}` : ""}` : "";
-    this.lines.push({ number: this.lines.length + 1, level, time, text: head ? (head[5] as string) : text });
+    const moment = head ? `${head[1]} ${time}` : "";
+    this.lines.push({ number: this.lines.length + 1, level, time, moment, text: head ? (head[5] as string) : text });
   }
 }
 

@@ -265,7 +265,9 @@ function Line({ line, words, start, isHit }: LineProps) {
       data-hit={isHit || undefined}
       style={{ transform: `translateY(${start}px)` }}
     >
-      <span className="time">{line.time}</span>
+      <span className="time" title={line.moment && t("run.serverTime", { time: line.moment })}>
+        {line.time}
+      </span>
       <span>
         {parts.map(({ part, key, isWord }) => (isWord ? <mark key={key}>{part}</mark> : part))}
         {line.text.length > LONGEST && (

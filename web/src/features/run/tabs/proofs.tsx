@@ -5,6 +5,7 @@ import { CircleAlert, CircleCheck, CircleMinus, ShieldCheck, ShieldX } from "luc
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { EmptyState, measure, Rows, Section } from "@/ui";
+import { useVerdict } from "@/ui/verdict";
 import { type Check, proofQuery } from "../api";
 import type { TabProps } from ".";
 
@@ -73,6 +74,7 @@ export default function Proofs({ name, step }: TabProps) {
 }
 
 function CheckRow({ check, isFirst }: { check: Check; isFirst: boolean }) {
+  const verdictOf = useVerdict();
   const { t } = useTranslation();
   const holds = check.verdict === HOLDS;
   const applies = check.verdict !== NOT_APPLICABLE;
@@ -87,7 +89,7 @@ function CheckRow({ check, isFirst }: { check: Check; isFirst: boolean }) {
       align="flex-start"
     >
       <Box color={holds ? "success.fg" : applies ? "danger.fg" : "fg.subtle"} mt="3px" flexShrink={0}>
-        <Icon size={15} aria-label={check.verdict} />
+        <Icon size={15} aria-label={verdictOf(check.verdict)} />
       </Box>
       <Box flex={1} minW={0}>
         <Text color={applies ? undefined : "fg.muted"}>{check.question || check.name}</Text>
