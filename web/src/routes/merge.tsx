@@ -169,6 +169,7 @@ export default function Merge() {
         {isReady ? (
           <Flex direction="column" gap={4} minW={0}>
             <Preview
+              asked={asked}
               plan={plan.data}
               error={plan.error}
               stale={values !== settled || plan.isFetching}

@@ -4,6 +4,7 @@ import { cleanup, renderHook, waitFor } from "@testing-library/react";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { cancel, forget, sendFile, useSending } from "@/features/data/sending";
 
+const browser = window as unknown as { happyDOM: { setURL: (url: string) => void } };
 let server: Server;
 let reply: string | null;
 
@@ -15,7 +16,7 @@ beforeEach(async () => {
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  window.happyDOM.setURL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/data`);
+  browser.happyDOM.setURL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/data`);
 });
 
 afterEach(() => {

@@ -15,8 +15,7 @@ const hasFiles = (event: DragEvent) => event.dataTransfer?.types.includes("Files
 /** Sends files to train on them. */
 export function useNewFromFiles(): (files: Iterable<File>) => void {
   const navigate = useNavigate();
-  return (files) =>
-    sendFiles(files, true, (name) => void navigate({ to: "/new", search: searchOfUpload(name) }));
+  return (files) => sendFiles(files, true, (name) => void navigate({ to: "/new", search: searchOfUpload(name) }));
 }
 
 export function DropAnywhere() {

@@ -27,7 +27,6 @@ export function StepHeader({ step, live, isLoading }: StepHeaderProps) {
   const rate = lastOf(live?.curves.eta_seconds);
   const eta = isRunning ? (phase?.name === "train" && rate !== null ? rate : etaOf(phase)) : null;
   const left = eta === null ? null : Math.max(0, eta - Math.max(0, now - (live?.at ?? now)));
-  const attempts = step.shown?.attempts ?? 1;
   const seconds = step.shown?.seconds ?? null;
   const attempts = step.shown?.attempts ?? 1;
   return (

@@ -1,8 +1,9 @@
 // The profile of a dataset: made by a job, of an upload by itself when it is first looked at.
-import { problemTold } from "@/api/problem";
+
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
 import { answer, api } from "@/api/client";
+import { problemTold } from "@/api/problem";
 import { sessionQuery } from "@/api/session";
 import { type DatasetDetail, profileQuery } from "../queries";
 import type { Profile } from "./shape";
