@@ -14,7 +14,8 @@ from burnish.studio.views.following import Follower
 
 
 def run_detail(recipe: str, number: int, *, workspace: Path | str | None = None) -> dict[str, Any]:
-    """`run`, `recipe`, `number`, `state`, `stop_requested`, `created`, `values`, `notes`, `warnings`, `cursor`, `steps`.
+    """`run`, `recipe`, `number`, `state`, `stop_requested`, `created`, `values`, `notes`, `warnings`, `cursor` and
+    `steps`.
 
     Each step has what was planned (`step`, `stage`, `action`, `why`), its `run`, and `shown`: what `show` gives of it,
     None before it starts, or if its records are damaged: then `problem` says so. `cursor` is where its events are
