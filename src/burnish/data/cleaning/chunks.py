@@ -76,24 +76,27 @@ def chunks(files: Iterable[SourceFile], reading: ReadReport, size: int | None = 
         yield Chunk(number, tuple(held), held_bytes)
 
 
-def pieces_of(file: SourceFile, reading: ReadReport, size: int) -> Iterator[tuple[Piece, int]]:
+def pieces_of(
+    file: SourceFile, reading: ReadReport, size: int, start: int = 0, before: int = 0
+) -> Iterator[tuple[Piece, int]]:
     """The pieces of a file, of about `size` bytes each where it can be read from the middle, with their bytes on the
-    disk."""
+    disk; those from the `start` of an earlier one on, which has so many lines or rows `before` it."""
     path = file.path
     if file.size > size and not isinstance(path, Member):
         if file.read is read_json_lines and is_plain(path, reading):
-            yield from _ranges_of_lines(file, path, size)
+            yield from _ranges_of_lines(file, path, size, start, before)
             return
         if file.read is read_parquet:
-            yield from _row_groups(file, path, size)
+            yield from _row_groups(file, path, size, start, before)
             return
     yield Piece(file), file.size
 
 
-def _ranges_of_lines(file: SourceFile, path: Path, size: int) -> Iterator[tuple[Piece, int]]:
+def _ranges_of_lines(file: SourceFile, path: Path, size: int, start: int, before: int) -> Iterator[tuple[Piece, int]]:
     """Ranges that end after a line feed. A line that is longer makes its range longer."""
-    start = at = before = lines = 0
+    at, lines = start, 0
     with path.open("rb") as stream:
+        stream.seek(start)
         while data := stream.read(min(size, _SCANNED)):
             if at + len(data) - start >= size and (end := data.rfind(b"\n")) >= 0:
                 lines += data.count(b"\n", 0, end + 1)
@@ -107,14 +110,14 @@ def _ranges_of_lines(file: SourceFile, path: Path, size: int) -> Iterator[tuple[
         yield Piece(file, start, at, before), at - start
 
 
-def _row_groups(file: SourceFile, path: Path, size: int) -> Iterator[tuple[Piece, int]]:
+def _row_groups(file: SourceFile, path: Path, size: int, start: int, before: int) -> Iterator[tuple[Piece, int]]:
     try:
         with pq.ParquetFile(path) as parquet:
             metadata = parquet.metadata
     except (pa.ArrowException, OSError) as error:
         raise unreadable(file.name, error) from error
-    start = before = length = rows = 0
-    for group in range(metadata.num_row_groups):
+    length = rows = 0
+    for group in range(start, metadata.num_row_groups):
         described = metadata.row_group(group)
         length += sum(described.column(i).total_compressed_size for i in range(described.num_columns))
         rows += described.num_rows

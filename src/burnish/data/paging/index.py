@@ -6,23 +6,25 @@ files: a source that changed has another one.
 """
 
 import json
+import os
 import shutil
-import tempfile
 import time
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from burnish.core.errors import DataError, MachineError
+from burnish.core.errors import DataError, MachineError, RunError
 from burnish.core.files import file_size, publish_folder
 from burnish.core.fingerprint import of_value
 from burnish.data.cleaning.chunks import Piece, pieces_of, read_piece
 from burnish.data.files.archive import Member
 from burnish.data.files.opening import PACKED
+from burnish.data.paging.progress import LateError, Progress, alone
 from burnish.data.profile.schema import Schema
 from burnish.data.record import Bad, ReadReport, Record
 from burnish.data.sources.listing import SourceFile, find_files
@@ -37,6 +39,9 @@ _SECONDS_OF_A_DAY = 86_400
 _KEPT, _RESERVED = 24, 1 << 30
 _MOST_WITHOUT_ROW, _MOST_COPIED, _MOST_RATIO = 1 << 30, 1 << 30, 100
 """A copy of more bytes than that, and of so many times the file's, is of a file that is packed to do harm."""
+_ENTRY = ("first", "rows", "file", "start", "stop", "before")
+_NOTHING: Mapping[str, Any] = {"blank": 0, "notes": [], "warnings": []}
+"""What reading has found before it begins."""
 
 
 @dataclass(frozen=True)
@@ -120,10 +125,7 @@ def kept_index(path: Path, cache: Path, subset: str | None = None, encoding: str
     folder = cache / "pages" / files_key(path, subset, encoding)[:32]
     try:
         record = json.loads((folder / "index.json").read_bytes())
-        splits = {
-            name: SplitEntries(split["rows"], split["bad"], [Entry(*entry) for entry in split["entries"]])
-            for name, split in record["splits"].items()
-        }
+        splits = _splits_of(record["splits"])
         with suppress(OSError):
             (folder / "index.json").touch()  # in use, for `_prune`
         found = {name: record[name] for name in ("blank", "notes", "columns", "schema_rows")}
@@ -132,44 +134,80 @@ def kept_index(path: Path, cache: Path, subset: str | None = None, encoding: str
         return None
 
 
-def open_index(path: Path, cache: Path, subset: str | None = None, encoding: str | None = None) -> PageIndex:
-    """The index of a source; every row is read once to make it.
+def open_index(
+    path: Path, cache: Path, subset: str | None = None, encoding: str | None = None, seconds: float | None = None
+) -> PageIndex:
+    """The index of a source; every row is read once to make it, in several attempts if each has so many `seconds`.
 
-    Errors: those of the readers; MachineError `machine.no-disk` if there is no space for a copy of the rows.
+    Errors: those of the readers; MachineError `machine.no-disk` if there is no space for a copy of the rows; RunError
+    `run.time-limit` if the time is over (what was read is kept, also of a process that is killed), `run.busy` if
+    another process takes as long, `run.input-changed` if the source changed meanwhile.
     """
     kept = kept_index(path, cache, subset, encoding)
     if kept is not None:
         return kept
-    parent = cache / "pages"
+    parent, key = cache / "pages", files_key(path, subset, encoding)[:32]
     parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=parent))
+    with alone(cache / "page-locks" / key[:2], path.name, seconds):
+        kept = kept_index(path, cache, subset, encoding)
+        if kept is not None:
+            return kept
+        partial = parent / f".partial-{key}"
+        _prune(parent)
+        partial.mkdir(exist_ok=True)
+        return _finished(path, cache, subset, encoding, Progress.of(partial, seconds), parent / key)
+
+
+def _finished(
+    path: Path, cache: Path, subset: str | None, encoding: str | None, progress: Progress, final: Path
+) -> PageIndex:
+    """Make the index, or go on with it."""
+    partial = progress.folder
     try:
-        index = _build(path, subset, encoding, partial)
-        final = parent / files_key(path, subset, encoding)[:32]
+        index = _build(path, subset, encoding, progress)
+        if files_key(path, subset, encoding)[:32] != final.name:
+            raise RunError("run.input-changed", f"{path.name} changed while it was read", "ask again")
         _write(index, partial)
-        with suppress(OSError):  # another process was faster, or left a damaged one
+        progress.end()
+        with suppress(OSError):  # a damaged one
             shutil.rmtree(final)
         with suppress(OSError):
             publish_folder(partial, final)
-        _prune(parent)
-    finally:
+    except LateError:
+        raise
+    except Exception:
         shutil.rmtree(partial, ignore_errors=True)
+        raise
     return kept_index(path, cache, subset, encoding) or index
 
 
-def _build(path: Path, subset: str | None, encoding: str | None, folder: Path) -> PageIndex:
+def _build(path: Path, subset: str | None, encoding: str | None, progress: Progress) -> PageIndex:
+    """Read the rows of a source from where an earlier attempt has stopped."""
+    known = progress.known
     reading, schema = ReadReport(encoding=encoding, max_bytes_without_row=_MOST_WITHOUT_ROW), Schema()
-    index = PageIndex(path, subset, encoding, folder, {})
-    size = max(_PIECE_BYTES, sum(file.size for file in index.files) // _MOST_PIECES)
-    with _Spool(folder) as spool:
-        for number, file in enumerate(index.files):
-            for piece, length in pieces_of(file, reading, size):
+    reading.blank, reading.notes, reading.warnings = (known.get(key, copy(none)) for key, none in _NOTHING.items())
+    index = PageIndex(path, subset, encoding, progress.folder, _splits_of(known.get("splits", {})))
+    whole, done = sum(file.size for file in index.files), known.get("done", 0)
+    size, first = max(_PIECE_BYTES, whole // _MOST_PIECES), progress.file
+    columns = _columns_of(schema) if not known else {key: known[key] for key in ("columns", "schema_rows")}
+    with _Spool(progress, known.get("spooled", 0)) as spool:
+        for number, file in enumerate(index.files[first:], start=first):
+            place = (progress.start, progress.before) if number == first else (0, 0)
+            for piece, length in pieces_of(file, reading, size, *place):
+                if progress.is_due:
+                    found = {"splits": _recorded(index.splits), **{key: getattr(reading, key) for key in _NOTHING}}
+                    columns = columns if known else _columns_of(schema)
+                    more = {**columns, "spooled": spool.flushed(), "done": done}
+                    progress.save(number, piece.start, piece.before, found | more)
+                    progress.refuse_late(path.name, done / max(1, whole))
+                done += length
+                items = _watched(piece, reading, None if known else schema)
                 is_packed = isinstance(file.path, Member) or file.path.suffix.lower() in PACKED
                 if not piece.stop and (length > _REREAD_BYTES or is_packed):
-                    spool.copy(_watched(piece, reading, schema), file, index)
+                    spool.copy(items, file, index)
                     continue
                 counts: dict[str, list[int]] = {}
-                for item in _watched(piece, reading, schema):
+                for item in items:
                     count = counts.setdefault(_split_of(item, file), [0, 0])
                     count[0] += 1
                     count[1] += isinstance(item, Bad)
@@ -178,16 +216,18 @@ def _build(path: Path, subset: str | None, encoding: str | None, folder: Path) -
                     entries.add(rows, bad, number, piece.start, piece.stop, piece.before)
             reading.finished(file.size)
     found = [*reading.notes, *(sentence for sentence, _ in reading.messages())]
-    return replace(
-        index, blank=reading.blank, notes=found, columns=schema.as_list(), schema_rows=min(schema.rows, _SCHEMA_ROWS)
-    )
+    return replace(index, blank=reading.blank, notes=found, **(columns if known else _columns_of(schema)))
 
 
-def _watched(piece: Piece, reading: ReadReport, schema: Schema) -> Iterator[Record | Bad]:
-    """The rows of a piece, of which the first give the columns."""
+def _columns_of(schema: Schema) -> dict[str, Any]:
+    return {"columns": schema.as_list(), "schema_rows": min(schema.rows, _SCHEMA_ROWS)}
+
+
+def _watched(piece: Piece, reading: ReadReport, schema: Schema | None) -> Iterator[Record | Bad]:
+    """The rows of a piece, of which the first of a source give the columns."""
     for item in _items(piece, reading):
         reading.since_row = 0
-        if schema.rows < _SCHEMA_ROWS and isinstance(item, Record):
+        if schema is not None and schema.rows < _SCHEMA_ROWS and isinstance(item, Record):
             schema.add(item.raw)
         yield item
 
@@ -204,12 +244,8 @@ def _split_of(item: Record | Bad, file: SourceFile) -> str:
 
 
 def _write(index: PageIndex, folder: Path) -> None:
-    entries = ("first", "rows", "file", "start", "stop", "before")
     record = {
-        "splits": {
-            name: {"rows": s.rows, "bad": s.bad, "entries": [[getattr(e, key) for key in entries] for e in s.entries]}
-            for name, s in index.splits.items()
-        },
+        "splits": _recorded(index.splits),
         "blank": index.blank,
         "notes": index.notes,
         "columns": index.columns,
@@ -218,18 +254,41 @@ def _write(index: PageIndex, folder: Path) -> None:
     (folder / "index.json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8", errors="replace")
 
 
+def _recorded(splits: Mapping[str, SplitEntries]) -> dict[str, Any]:
+    return {
+        name: {"rows": s.rows, "bad": s.bad, "entries": [[getattr(e, key) for key in _ENTRY] for e in s.entries]}
+        for name, s in splits.items()
+    }
+
+
+def _splits_of(record: Mapping[str, Any]) -> dict[str, SplitEntries]:
+    """The inverse of `_recorded`."""
+    return {
+        name: SplitEntries(split["rows"], split["bad"], [Entry(*entry) for entry in split["entries"]])
+        for name, split in record.items()
+    }
+
+
 class _Spool:
     """The copy of rows that cannot be read from the middle of their file: one line of JSON each."""
 
-    def __init__(self, folder: Path):
-        self._path = folder / SPOOL
+    def __init__(self, progress: Progress, size: int):
+        self._path, self._progress, self._size = progress.folder / SPOOL, progress, size
 
     def __enter__(self) -> "_Spool":
-        self._file = self._path.open("wb")
+        self._file = self._path.open("r+b" if self._size else "wb")
+        self._file.truncate(self._size)  # what was written since that was recorded is read again
+        self._file.seek(self._size)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+    def flushed(self) -> int:
+        """Its size, of which all is on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
 
     def copy(self, items: Iterator[Record | Bad], file: SourceFile, index: PageIndex) -> None:
         """Copy rows, and index the copy in pieces."""
@@ -250,6 +309,7 @@ class _Spool:
         self._end_piece(index, counts, start, at)
 
     def _end_piece(self, index: PageIndex, counts: dict[str, list[int]], start: int, stop: int) -> None:
+        self._progress.refuse_late(index.path.name, 0.0)
         for split, (rows, bad) in counts.items():
             index.splits.setdefault(split, SplitEntries()).add(rows, bad, -1, start, stop, 0)
         if (free := shutil.disk_usage(self._path.parent).free) < _RESERVED:
