@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from burnish.core.errors import BurnishError
+from burnish.core.errors import AskError, BurnishError
+from burnish.core.printable import encodable
 from burnish.core.runs.run import Run
-from burnish.core.runs.workspace import Workspace
+from burnish.core.runs.workspace import Workspace, plain_name
 
 UNSETTLED = ""
 """The signature of records that may change without a trace in their times: they are read again each time."""
@@ -86,8 +87,10 @@ class RunEntry:
 
 
 def read_step(run: Run, signature: str) -> StepEntry:
-    """Read the records of a step folder, whose signature was taken before; a damaged one is an entry too."""
+    """Read the records of a step folder, whose signature was taken before; a damaged one is an entry too, as is one
+    whose name no reference can have."""
     try:
+        _refuse_foreign(run.folder.parts[-3], run.folder.parts[-1])
         return entry_of(run, signature)
     except (BurnishError, OSError) as error:
         return StepEntry(**_names(run), age=_age(run), state="damaged", reason=_what(error))
@@ -117,18 +120,28 @@ def entry_of(run: Run, signature: str = UNSETTLED) -> StepEntry:
 
 def read_run(place: Workspace, recipe: str, number: int, signature: str) -> RunEntry:
     """Read the plan of a run, whose signature was taken before; a damaged one is an entry too."""
-    name = f"{recipe}/{number}"
+    name = encodable(f"{recipe}/{number}")
     try:
+        _refuse_foreign(recipe)
         plan = place.plan_of(recipe, number)
     except (BurnishError, OSError) as error:
-        return RunEntry(name, recipe, number, 0.0, (), damage=_what(error))
+        return RunEntry(name, encodable(recipe), number, 0.0, (), damage=_what(error))
     steps = tuple(map(_planned, plan["steps"]))
     return RunEntry(name, recipe, number, _time(plan.get("created")), steps, signature=signature)
 
 
+def _refuse_foreign(*names: str) -> None:
+    """Refuse a folder that was put among the runs by hand, such as `demo (copy)`: nothing can refer to it."""
+    try:
+        for name in names:
+            plain_name(name)
+    except AskError as error:
+        raise AskError(error.code, f"{error.what}: rename the folder, or move it out of runs/", error.fix) from None
+
+
 def _names(run: Run) -> dict[str, Any]:
-    recipe, number, step = run.folder.parts[-3:]
-    return {"run": run.name, "recipe": recipe, "number": int(number), "step": step}
+    recipe, number, step = map(encodable, run.folder.parts[-3:])
+    return {"run": f"{recipe}/{number}/{step}", "recipe": recipe, "number": int(number), "step": step}
 
 
 def _age(run: Run) -> float:
@@ -143,7 +156,8 @@ def _time(value: Any) -> float:
 
 
 def _what(error: BurnishError | OSError) -> str:
-    return error.what if isinstance(error, BurnishError) else f"{error.filename} cannot be read ({error.strerror})"
+    what = error.what if isinstance(error, BurnishError) else f"{error.filename} cannot be read ({error.strerror})"
+    return encodable(what)
 
 
 def _planned(step: Mapping[str, Any]) -> PlannedEntry:

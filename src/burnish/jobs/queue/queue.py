@@ -68,15 +68,22 @@ class Queue:
         return [found[number] for number in added]
 
     def jobs(
-        self, *, state: JobState | Collection[JobState] | None = None, run: str | None = None, limit: int | None = None
+        self,
+        *,
+        state: JobState | Collection[JobState] | None = None,
+        run: str | None = None,
+        stage: str | None = None,
+        limit: int | None = None,
     ) -> list[Job]:
-        """The jobs in these states, of this run: those that run, then those that wait, in their order, then the ended
-        ones, newest first."""
+        """The jobs in these states, of this run and stage: those that run, then those that wait, in their order, then
+        the ended ones, newest first."""
         query = select(jobs)
         if state is not None:
             query = query.where(jobs.c.state.in_([state] if isinstance(state, str) else list(state)))
         if run is not None:
             query = query.where(jobs.c.run == run)
+        if stage is not None:
+            query = query.where(jobs.c.stage == stage)
         with self.database.reading() as connection:
             return read(connection, query.order_by(*order.LISTED).limit(limit))
 

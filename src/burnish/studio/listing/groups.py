@@ -46,9 +46,16 @@ class Group:
     def __init__(self, run: RunEntry, folders: Mapping[str, StepEntry]):
         self.run = run
         self._folders = folders
+        self._damage = run.damage
 
     def stages(self) -> set[str | None]:
         return {planned.stage for planned in self.run.steps}
+
+    def unfinished(self) -> set[str]:
+        """The names of the steps that have not succeeded."""
+        return {
+            planned.step for planned, state in zip(self.run.steps, self._states(), strict=True) if state != "succeeded"
+        }
 
     def words(self) -> list[str | None]:
         """What a search looks into: names, stages, kinds and reasons."""
@@ -64,7 +71,8 @@ class Group:
         is_done = all(state == "succeeded" for state in states)
         try:
             in_progress = not is_done and is_in_progress(place, self.run.recipe, self.run.number)
-        except BurnishError:  # a damaged record of the queue
+        except BurnishError as error:  # a damaged record of the queue
+            self._damage = error.what
             return "damaged"
         actions = [planned.action for planned in self.run.steps]
         return state_of(list(zip(actions, states, strict=True)), in_progress=in_progress)
@@ -77,7 +85,7 @@ class Group:
             "recipe": self.run.recipe,
             "number": self.run.number,
             "state": state,
-            "reason": self.run.damage,
+            "reason": self._damage,
             "created": self.run.created or None,
             "seconds": self._seconds(state),
             "steps": [

@@ -1,5 +1,6 @@
 """The models that `serve` offers now: where they answer, and how they are asked."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from burnish.core.files import read_json
 from burnish.core.http.snippets import curl, python, reached_at
 from burnish.core.runs.run import SERVING, Run
 from burnish.core.runs.workspace import Workspace
+from burnish.studio.listing.pages import newest_first
+from burnish.studio.listing.snapshots import steps_of
 
 
 def served_models(*, workspace: Path | str | None = None) -> list[dict[str, Any]]:
@@ -17,13 +20,13 @@ def served_models(*, workspace: Path | str | None = None) -> list[dict[str, Any]
     """
     place = Workspace.find(workspace)
     found: list[dict[str, Any]] = []
-    for run in place.all_runs():
-        try:
-            record = run.record
-            if record["stage"] == "serve" and record["state"] in ("planned", "running") and run.is_alive():
-                found.append({"run": run.name, "started": record.get("started"), **_shown(run)})
-        except BurnishError:  # a damaged record is that of no server
+    for entry in newest_first(steps_of(place)):
+        if entry.stage != "serve" or entry.state not in ("planned", "running"):
             continue
+        run = Run(place.runs / entry.run)
+        with suppress(BurnishError):  # a damaged record is that of no server
+            if run.is_alive():
+                found.append({"run": entry.run, "started": entry.started, **_shown(run)})
     return found
 
 

@@ -10,6 +10,9 @@ from burnish.core.registry.registry import Registry
 from burnish.core.runs.artifact import Artifact, summary
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
+from burnish.jobs.index.entry import StepEntry, entry_of
+from burnish.studio.listing.pages import newest_first
+from burnish.studio.listing.snapshots import steps_of
 
 EXPORTED = ("gguf", "gguf-adapter")
 EXPORTING = ("export", "gguf", "quantize", "merge")
@@ -32,21 +35,27 @@ def artifacts(
     more. `damaged` are runs whose records cannot be read. Errors: AskError `ask.bad-reference` for an unknown `after`.
     """
     place = Workspace.find(workspace)
-    registered, rows, damaged = _registered(place), list[dict[str, Any]](), list[str]()
-    for run in place.all_runs():
-        try:
-            row = _row(run, place)
-        except BurnishError:
-            damaged.append(run.name)
-            continue
-        is_asked = not (kinds or stages) or (row and (row["kind"] in kinds or row["stage"] in stages))
-        if row and is_asked and (row["certificate"] is not None or not certified):
-            rows.append({**row, "registered": registered.get(row["run"], [])})
+    entries = newest_first(steps_of(place))
+    damaged = [entry.run for entry in entries if entry.state == "damaged"]
+    made = [entry for entry in entries if entry.kind is not None]
+    if kinds or stages:
+        made = [entry for entry in made if entry.kind in kinds or entry.stage in stages]
     if after is not None:
-        names = [row["run"] for row in rows]
+        names = [entry.run for entry in made]
         if after not in names:
             raise AskError("ask.bad-reference", "there is no such artifact to continue after", "start from the first")
-        rows = rows[names.index(after) + 1 :]
+        made = made[names.index(after) + 1 :]
+    registered, rows = _registered(place), list[dict[str, Any]]()
+    for entry in made:
+        if len(rows) > limit:
+            break
+        try:
+            row = _row(Run(place.runs / entry.run), entry, place)
+        except BurnishError:  # it was damaged just now
+            damaged.append(entry.run)
+            continue
+        if row and (row["certificate"] is not None or not certified):
+            rows.append({**row, "registered": registered.get(row["run"], [])})
     return {
         "artifacts": rows[:limit],
         "next": rows[limit - 1]["run"] if len(rows) > limit else None,
@@ -63,7 +72,7 @@ def artifact(name: str, *, workspace: Path | str | None = None) -> dict[str, Any
     """
     place = Workspace.find(workspace)
     [run] = place.find_runs(name)
-    row, made = _row(run, place), run.artifact()
+    row, made = _row(run, entry_of(run), place), run.artifact()
     if row is None or made is None:
         raise AskError("ask.no-such-run", f"{name} has made no artifact", f"its state is {run.state}")
     value = made.as_input(run.reference)
@@ -101,7 +110,7 @@ def certificates(*, workspace: Path | str | None = None) -> dict[str, Any]:
     }
 
 
-def _row(run: Run, place: Workspace) -> dict[str, Any] | None:
+def _row(run: Run, entry: StepEntry, place: Workspace) -> dict[str, Any] | None:
     """What a list shows of the artifact of a run; None if it has none."""
     path = run.folder / "artifact.json"
     try:
@@ -112,14 +121,13 @@ def _row(run: Run, place: Workspace) -> dict[str, Any] | None:
     if kept is not None and kept[0] == written:
         return kept[1]
     made = Artifact.of(run.folder, place.root)
-    record = run.record
     files: Mapping[str, Mapping[str, Any]] = made.files or {}
     row = {
         "run": run.name,
         "ref": run.reference,
         "kind": made.kind,
-        "stage": record["stage"],
-        "created": record["created"],
+        "stage": entry.stage,
+        "created": entry.created,
         "bytes": sum(int(file["size"]) for file in files.values()),
         "files": len(files),
         "base": base.ref if (base := made.as_input(run.reference).base) is not None else None,
