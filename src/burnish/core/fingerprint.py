@@ -147,8 +147,7 @@ def of_model(folder: Path, known: dict[str, Any]) -> dict[str, str]:
 def of_file(path: Path, known: dict[str, Any]) -> str:
     """sha256 of a file's bytes, from `known` if its size, times and inode have not changed."""
     status = path.stat()
-    stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-    key = os.path.realpath(path)
+    stamp, key = stamp_of(status), os.path.realpath(path)
     before = known.get(key)
     match before:
         case [seen, str(digest)] if seen == stamp and _SHA256.fullmatch(digest):
@@ -163,6 +162,11 @@ def of_file(path: Path, known: dict[str, Any]) -> str:
     if is_settled:
         known[key] = [stamp, content.hexdigest()]
     return content.hexdigest()
+
+
+def stamp_of(status: os.stat_result) -> list[int]:
+    """What changes when a file is changed or replaced: its size, times and inode."""
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def _suffix(path: Path) -> str:

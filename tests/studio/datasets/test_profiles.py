@@ -5,23 +5,31 @@ import json
 import pytest
 
 from burnish.core.errors import BurnishError
+from burnish.core.runs.submitted import SubmittedRun
 from burnish.studio.datasets import delete, upload
 from burnish.studio.datasets.profiling import make_profile, profile
-from burnish.studio.queueing.jobs import jobs, work
+from burnish.studio.queueing.jobs import cancel_run, jobs, work
+from burnish.studio.queueing.submitting import submit_stage
 
 
 def lines(count):
     return "".join(json.dumps({"prompt": f"q {n}", "response": f"a {n}"}) + "\n" for n in range(count)).encode()
 
 
-def test_a_profile_is_queued_once_and_found_when_it_is_made(workspace):
+def test_a_profile_is_queued_once_and_found_when_it_is_made(workspace, monkeypatch):
+    looked, record = [], SubmittedRun.record
     root = {"workspace": workspace.root}
     upload("rows.jsonl", [lines(12)], **root)
     assert profile("rows.jsonl", **root)["state"] == "none"
     queued = make_profile("rows.jsonl", **root)
     assert (queued["state"], queued["run"]) == ("queued", "profile/1")
     assert make_profile("rows.jsonl", **root) == queued
-    assert [job.stage for job in jobs(**root)] == ["profile"]
+    submit_stage("prepare", source="file:data/uploads/rows.jsonl", **root)
+    assert [job.stage for job in jobs(stage="profile", **root)] == ["profile"]
+    monkeypatch.setattr(SubmittedRun, "record", property(lambda self: looked.append(self.name) or record.fget(self)))
+    assert profile("rows.jsonl", **root)["state"] == "queued"
+    assert looked == ["profile/1"]
+    cancel_run("prepare/1", **root)
     work(until_idle=True, say=lambda _: None, **root)
     made = profile("rows.jsonl", **root)
     assert (made["state"], made["run"], made["profile"]["rows"]) == ("succeeded", "profile/1/profile", 12)

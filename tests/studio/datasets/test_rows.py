@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import time
 import zipfile
 from pathlib import Path
@@ -13,9 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import burnish
+from burnish.core import fingerprint
 from burnish.core.errors import BurnishError
+from burnish.core.runs.workspace import Workspace
 from burnish.data.paging import index as paging
-from burnish.studio.datasets import dataset, datasets, delete, edit_row, preview, quarantine, rows, upload
+from burnish.studio.datasets import dataset, datasets, delete, preview, quarantine, rows, upload
 from burnish.studio.datasets.reading import _VIEWING
 from burnish.studio.kept_workrooms import KeptWorkroom
 
@@ -208,61 +211,6 @@ def test_a_preview_shows_the_tokens_that_would_be_learned(workspace):
     assert time.monotonic() - began < 1
 
 
-def test_an_edited_row_makes_a_new_version_and_the_old_one_stays(workspace):
-    content = lines(range(1000)) + b"broken\r\n" + lines([7])
-    put(workspace, "rows.jsonl", content)
-    root = {"workspace": workspace.root}
-    made = edit_row("rows.jsonl", 1000, {"prompt": "fixed", "response": "né"}, **root)
-    assert (made["name"], made["edited_from"]) == ("rows.v2.jsonl", "rows.jsonl")
-    expected = lines(range(1000)) + '{"prompt": "fixed", "response": "né"}\r\n'.encode() + lines([7])
-    assert (workspace.uploads / "rows.v2.jsonl").read_bytes() == expected
-    assert (workspace.uploads / "rows.jsonl").read_bytes() == content
-    edit_row("rows.v2.jsonl", 0, None, **root)
-    assert (workspace.uploads / "rows.v3.jsonl").read_bytes() == expected.partition(b"\n")[2]
-    last = edit_row("rows.v3.jsonl", 1000, {"prompt": "p", "response": "r"}, **root)
-    assert last["name"] == "rows.v4.jsonl"
-
-
-def test_an_edit_that_cannot_be_a_row_names_file_line_and_field(workspace):
-    put(workspace, "chat.jsonl", lines(range(4), lambda n: {"messages": [{"role": "user", "content": str(n)}]}))
-    put(workspace, "table.csv", as_csv())
-    (workspace.data / "mine.jsonl").write_bytes(lines([0]))
-    root = {"workspace": workspace.root}
-    with pytest.raises(BurnishError, match=r"chat\.jsonl:3: messages\.0\.role") as caught:
-        edit_row("chat.jsonl", 2, {"messages": [{"role": "wizard", "content": "x"}]}, **root)
-    assert caught.value.fix
-    for name, row, value, code in [
-        ("chat.jsonl", 4, {"messages": []}, "ask.bad-reference"),
-        ("chat.jsonl", -1, {"messages": []}, "ask.wrong-value"),
-        ("chat.jsonl", 0, {}, "ask.wrong-value"),
-        ("table.csv", 0, {"prompt": "a", "response": "b"}, "ask.wrong-value"),
-        ("data/mine.jsonl", 0, {"prompt": "a", "response": "b"}, "ask.wrong-value"),
-        ("none.jsonl", 0, {"prompt": "a"}, "ask.bad-reference"),
-    ]:
-        with pytest.raises(BurnishError) as caught:
-            edit_row(name, row, value, **root)
-        assert (caught.value.code, name) == (code, name)
-    assert sorted(path.name for path in workspace.uploads.glob("*.*")) == [".records", "chat.jsonl", "table.csv"]
-
-
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
-def test_an_edit_with_a_number_that_json_lacks_names_its_column(workspace, number):
-    put(workspace, "rows.jsonl", lines(range(2)))
-    with pytest.raises(BurnishError, match=r"value\.response: a number is NaN or infinite") as caught:
-        edit_row("rows.jsonl", 0, {"prompt": "a", "response": [{"x": number}]}, workspace=workspace.root)
-    assert caught.value.code == "ask.wrong-value"
-    assert sorted(path.name for path in workspace.uploads.glob("*.jsonl")) == ["rows.jsonl"]
-
-
-@pytest.mark.parametrize("value", [{"a\ud800": "b"}, {"a": ["b\ud800"]}])
-def test_an_edit_with_half_of_a_character_is_refused(workspace, value):
-    put(workspace, "rows.jsonl", lines(range(2)))
-    with pytest.raises(BurnishError, match=r"value\.a.*half of a surrogate pair") as caught:
-        edit_row("rows.jsonl", 0, value, workspace=workspace.root)
-    assert json.dumps(caught.value.as_dict(), ensure_ascii=False).encode()
-    assert caught.value.code == "ask.wrong-value"
-
-
 @pytest.mark.parametrize("encoding", ["zlib_codec", "rot13", "none", "a\0b", "\ud800", "undefined"])
 def test_an_encoding_that_is_not_of_text_is_refused(workspace, encoding):
     put(workspace, "rows.jsonl", lines(range(2)))
@@ -305,7 +253,7 @@ def test_names_lead_nowhere_else(workspace, name):
         assert caught.value.code == "ask.bad-reference"
 
 
-def test_a_prepared_dataset_has_pages_a_preview_and_a_quarantine(workspace):
+def test_a_prepared_dataset_has_pages_a_preview_and_a_quarantine(workspace, tmp_path, monkeypatch):
     put(workspace, "rows.jsonl", lines(range(40)) + b"broken\n" + lines([3]))
     result = burnish.run(
         {
@@ -342,6 +290,13 @@ def test_a_prepared_dataset_has_pages_a_preview_and_a_quarantine(workspace):
     assert list(bad["reasons"].values()) == [1]
     with pytest.raises(BurnishError, match="is a file"):
         quarantine("rows.jsonl", **root)
+    monkeypatch.setattr(fingerprint, "_SETTLED_NS", 0)
+    copied = Workspace(tmp_path / "copied")
+    shutil.copytree(workspace.root, copied.root, copy_function=shutil.copyfile)
+    copied.hash_file.unlink(missing_ok=True)
+    assert quarantine("made.data@1", workspace=copied.root) == bad
+    out = copied.run("made", 1, "data").out
+    assert set(copied.hashes()) == {str(path) for path in out.rglob("*") if path.is_file()}  # not hashed each time
 
 
 def test_archives_that_are_packed_to_do_harm_are_not_unpacked(workspace, monkeypatch):

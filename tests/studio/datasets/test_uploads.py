@@ -3,16 +3,20 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
 from burnish.core.errors import BurnishError
-from burnish.studio.datasets import Upload, datasets, listing, upload
+from burnish.studio.datasets import Upload, datasets, delete, listing, upload
 from burnish.studio.datasets.names import find, next_version, upload_name
+from burnish.studio.datasets.records import upload_record, with_hash
 from burnish.studio.datasets.uploading import most_bytes
 
 ROWS = b'{"prompt": "a", "response": "b"}\n' * 3
@@ -62,6 +66,32 @@ def test_each_name_of_a_file_is_listed_and_found_or_counted(workspace):
     assert sorted(names) == ["data/a@b.jsonl", "data/more@2/c.jsonl"]
     assert [find(name, workspace).name for name in names] == names
     assert listed["not_listed"] == 3
+
+
+def test_what_is_not_listed_is_counted(workspace, tmp_path, monkeypatch, bound_by_permissions):
+    monkeypatch.setattr(listing, "_MOST_FILES", 3)
+    (workspace.data / "more").mkdir(parents=True)
+    (tmp_path / "big").mkdir()
+    (tmp_path / "big" / "rows.jsonl").write_bytes(ROWS)
+    for number in range(5):
+        (workspace.data / "more" / f"{number}.jsonl").write_bytes(ROWS)
+
+    def left_out():
+        with bound_by_permissions():
+            return datasets(workspace=workspace.root)["not_listed"]
+
+    assert left_out() == 2
+    (workspace.data / "big").symlink_to(tmp_path / "big")
+    (workspace.data / "link.jsonl").symlink_to(tmp_path / "big" / "rows.jsonl")
+    (workspace.data / "circle").symlink_to(workspace.data / "circle")
+    (workspace.data / "own.jsonl").symlink_to(workspace.data / "more" / "1.jsonl")
+    assert left_out() == 6
+    workspace.uploads.mkdir()
+    (workspace.uploads / "link.jsonl").symlink_to(workspace.data / "more" / "1.jsonl")
+    (workspace.uploads / "folder").mkdir()
+    assert left_out() == 8
+    (workspace.data / "closed").mkdir(mode=0)
+    assert left_out() == 9
 
 
 def test_a_file_that_is_deleted_while_it_is_listed_leaves_the_others(workspace, monkeypatch):
@@ -248,3 +278,54 @@ def test_the_largest_upload_is_a_setting(workspace, monkeypatch):
     for odd in ("0", "-1", "x", "9" * 30):
         monkeypatch.setenv("BURNISH_UPLOAD_GIB", odd)
         assert most_bytes() == 64 << 30
+
+
+def overwritten(path):
+    """As many bytes of something else, by hand."""
+    path.write_bytes(ROWS.replace(b"a", b"z"))
+
+
+def replaced(path):
+    """Another file of that size under the name, with the time of the first."""
+    moment, other = path.stat().st_mtime_ns, path.with_name("other")
+    overwritten(other)
+    os.utime(other, ns=(moment, moment))
+    other.replace(path)
+
+
+@pytest.mark.parametrize("change", [overwritten, replaced])
+def test_a_hash_is_that_of_the_file_as_it_is(workspace, change):
+    root = {"workspace": workspace.root}
+    record = upload("rows.jsonl", [ROWS], **root)
+    change(workspace.uploads / "rows.jsonl")
+    (row,) = datasets(**root)["datasets"]
+    assert (row["id"], row["sha256"]) == (record["id"], "")
+    found = with_hash(upload_record("rows.jsonl", workspace), workspace)
+    assert found.sha256 == hashlib.sha256((workspace.uploads / "rows.jsonl").read_bytes()).hexdigest()
+
+
+def test_the_record_of_a_copied_file_is_believed_once_its_hash_was_computed(workspace):
+    record = upload("rows.jsonl", [ROWS], workspace=workspace.root)
+    path = workspace.uploads / "rows.jsonl"
+    shutil.copy(path, path.with_name("copy"))
+    path.with_name("copy").replace(path)
+    assert upload_record("rows.jsonl", workspace).sha256 == ""
+    assert asdict(with_hash(upload_record("rows.jsonl", workspace), workspace)) == record
+    assert asdict(upload_record("rows.jsonl", workspace)) == record
+
+
+def test_a_kill_while_an_upload_is_deleted_leaves_no_record_of_what_comes_next(workspace, monkeypatch):
+    root = {"workspace": workspace.root}
+    upload("rows.jsonl", [ROWS], **root)
+
+    def killed(path, missing_ok=False):
+        unlink(path, missing_ok=missing_ok)
+        raise KeyboardInterrupt
+
+    unlink = Path.unlink
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            delete("rows.jsonl", **root)
+    assert not (workspace.uploads / ".records" / "rows.jsonl.json").exists()
+    assert delete("rows.jsonl", **root)["deleted"]

@@ -2619,6 +2619,8 @@ export interface components {
             layout: components["schemas"]["Layout"];
             /** Name */
             name: string;
+            /** Newest */
+            newest?: string | null;
             /** Notes */
             notes: string[];
             /**
@@ -2649,11 +2651,13 @@ export interface components {
         };
         /**
          * DatasetList
-         * @description Uploads, files and artifacts, each the newest first.
-         *
-         *     `not_listed` files are beyond the first 2,000, or have names that cannot be asked for.
+         * @description Uploads, files and artifacts, each the newest first. `not_listed` files, links and folders below `data/` are
+         *     beyond the first 2,000, cannot be read, lead elsewhere, or have names that cannot be asked for. `damaged` are steps
+         *     whose records cannot be read.
          */
         DatasetList: {
+            /** Damaged */
+            damaged: string[];
             /** Datasets */
             datasets: components["schemas"]["DatasetRow"][];
             /** Not Listed */
@@ -2837,7 +2841,8 @@ export interface components {
         };
         /**
          * Edit
-         * @description The new value of a row; null removes the row.
+         * @description The new value of a row; null removes the row. `sha256` and `newest` are those of the dataset as it was looked at:
+         *     the edit is refused (409) if the file has changed since, or has a newer version.
          * @example {
          *       "value": {
          *         "prompt": "What is 2 + 2?",
@@ -2846,6 +2851,10 @@ export interface components {
          *     }
          */
         Edit: {
+            /** Newest */
+            newest?: string | null;
+            /** Sha256 */
+            sha256?: string | null;
             /** Value */
             value: {
                 [key: string]: unknown;

@@ -104,13 +104,13 @@ class DatasetRow(BaseModel):
 
 
 class DatasetList(BaseModel):
-    """Uploads, files and artifacts, each the newest first.
-
-    `not_listed` files are beyond the first 2,000, or have names that cannot be asked for.
-    """
+    """Uploads, files and artifacts, each the newest first. `not_listed` files, links and folders below `data/` are
+    beyond the first 2,000, cannot be read, lead elsewhere, or have names that cannot be asked for. `damaged` are steps
+    whose records cannot be read."""
 
     datasets: list[DatasetRow]
     not_listed: int
+    damaged: list[str]
 
 
 class SplitCount(BaseModel):
@@ -131,6 +131,8 @@ class Layout(BaseModel):
 class DatasetDetail(DatasetRow):
     """A dataset whose rows were read once."""
 
+    newest: str | None = None
+    """Of an upload: the name of its version with the highest number, which may be another one than this."""
     bad: int
     splits: dict[str, SplitCount]
     blank_lines: int = 0
@@ -218,13 +220,16 @@ class PreviewRequest(BaseModel):
 
 
 class Edit(BaseModel):
-    """The new value of a row; null removes the row."""
+    """The new value of a row; null removes the row. `sha256` and `newest` are those of the dataset as it was looked at:
+    the edit is refused (409) if the file has changed since, or has a newer version."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"example": {"value": {"prompt": "What is 2 + 2?", "response": "4"}}}
     )
 
     value: dict[str, Any] | None
+    sha256: str | None = Field(default=None, pattern="^[0-9a-fA-F]{64}$")
+    newest: str | None = None
 
 
 class QuarantinedRow(BaseModel):
@@ -315,7 +320,8 @@ def dataset_rows(
 @router.patch("/datasets/{name:path}/rows/{row}", scope="run", status_code=201)
 def edit_dataset_row(name: Name, row: Annotated[int, Path(ge=0)], edit: Edit, place: Place) -> UploadRecord:
     """Write a new version of an uploaded JSON Lines file with another value of a row; the old version stays."""
-    return UploadRecord.model_validate(studio.edit_row(name, row, edit.value, workspace=place))
+    seen = {"sha256": edit.sha256, "newest": edit.newest}
+    return UploadRecord.model_validate(studio.edit_row(name, row, edit.value, **seen, workspace=place))
 
 
 @router.get("/datasets/{name:path}/preview", scope="read")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError, DataError
+from burnish.core.fingerprint import stamp_of
 from burnish.core.naming import nearest
 from burnish.data.dataset import is_prepared, row_count, splits
 from burnish.data.files.opening import is_plain, opened_between
@@ -77,12 +78,14 @@ def preview(request: Request) -> dict[str, Any]:
 
 
 def line(request: Request) -> dict[str, Any]:
-    """Where a row of a JSON Lines file lies: `start` and `size` in bytes, and its `source`.
+    """Where a row of a JSON Lines file lies: `start` and `size` in bytes, and its `source`; `stamp` is that of the file
+    in which it was found (see `stamp_of`).
 
     A new `value` is checked as a row of that file. Errors: AskError `ask.wrong-value` for a file of another kind, and
     for a value that is no row of the file's layout; `ask.bad-reference` for a row that is not there.
     """
     path, number = Path(request["path"]), int(request["row"])
+    stamp = stamp_of(path.stat()) if path.is_file() else []
     (file,) = find_files(path, ReadReport())
     if file.read is not read_json_lines or not is_plain(path, ReadReport()):
         fix = "convert it to JSON Lines in UTF-8, and upload that"
@@ -99,7 +102,7 @@ def line(request: Request) -> dict[str, Any]:
                 if left == 0:
                     source = f"{file.name}:{entry.before + one.number}"
                     _check_value(request, source)
-                    return {"start": at, "size": one.size, "end": one.end.decode(), "source": source}
+                    return {"start": at, "size": one.size, "end": one.end.decode(), "source": source, "stamp": stamp}
                 left -= 1
             at += one.size
     raise AskError("ask.bad-reference", f"{path.name} has no row {number:,}", "read its rows again")
@@ -178,7 +181,8 @@ def _kept(request: Request) -> PageIndex | None:
 
 
 def _index(request: Request) -> PageIndex:
-    return open_index(Path(request["path"]), Path(request["cache"]), request.get("subset"), request.get("encoding"))
+    named = (request.get("subset"), request.get("encoding"))
+    return open_index(Path(request["path"]), Path(request["cache"]), *named, seconds=request.get("seconds"))
 
 
 def _layout(request: Request) -> Found:

@@ -12,6 +12,7 @@ from burnish.core.runs.workspace import Workspace
 from burnish.jobs.index.entry import StepEntry, entry_of
 from burnish.studio.datasets.names import KINDS, Dataset, file_of, is_askable, is_own_name, upload_of, uploaded
 from burnish.studio.datasets.records import upload_record, with_hash
+from burnish.studio.listing.pages import newest_first
 from burnish.studio.listing.snapshots import steps_of
 
 _MOST_FILES = 2_000
@@ -20,17 +21,20 @@ _COUNTS = ("read", "kept", "quarantined", "dropped", "splits", "tokens", "learne
 
 def datasets(*, workspace: Path | str | None = None) -> dict[str, Any]:
     """`datasets`, the newest first of each origin: uploads, files, artifacts of kind `dataset` or `rows` with the
-    counts of their `stats.json`; and `not_listed`, the number of files below `data/` beyond the first 2,000, or whose
-    names cannot be asked for: not Unicode, with a backslash, or of an upload with `@`."""
+    counts of their `stats.json`; `not_listed`, how much more there is below `data/`: files beyond the first 2,000, or
+    whose names cannot be asked for (not Unicode, with a backslash, or of an upload with `@`), links that lead elsewhere
+    or to a folder, folders that cannot be read; and `damaged`, the steps whose records cannot be read."""
     place = Workspace.find(workspace)
     names = uploaded(place)
     files, left_out = _files(place)
     uploads = _summaries([upload_of(name, place) for name in names], place)
     others = _summaries([file_of(path, place) for path in files], place)
-    artifacts = [_of_step(entry, place) for entry in steps_of(place) if entry.kind in KINDS]
+    steps = newest_first(steps_of(place))
+    artifacts = [_of_step(entry, place) for entry in steps if entry.kind in KINDS]
+    damaged = [entry.run for entry in steps if entry.state == "damaged"]
     listed = [sorted(part, key=_newest_first) for part in (uploads, others, artifacts)]
     left_out += _not_askable(place, names)
-    return {"datasets": [row for part in listed for row in part], "not_listed": left_out}
+    return {"datasets": [row for part in listed for row in part], "not_listed": left_out, "damaged": damaged}
 
 
 def _summaries(found: list[Dataset], place: Workspace) -> list[dict[str, Any]]:
@@ -43,11 +47,11 @@ def _summaries(found: list[Dataset], place: Workspace) -> list[dict[str, Any]]:
 
 
 def _not_askable(place: Workspace, names: set[str]) -> int:
-    """How many files that were put among the uploads by hand have names that an upload cannot have."""
+    """How much was put among the uploads by hand that is no upload: links, folders, names that one cannot have."""
     if not place.uploads.is_dir():
         return 0
     others = (path for path in place.uploads.iterdir() if path.name not in names and not path.name.startswith("."))
-    return sum(not path.is_symlink() and path.is_file() and not is_own_name(path.name) for path in others)
+    return sum(path.is_symlink() or not path.is_file() or not is_own_name(path.name) for path in others)
 
 
 def summary(found: Dataset, place: Workspace, *, hashed: bool = False) -> dict[str, Any]:
@@ -91,20 +95,32 @@ def _counts(folder: Path) -> dict[str, Any]:
 
 
 def _files(place: Workspace) -> tuple[list[Path], int]:
-    """The files below `data/`, without uploads and hidden ones; and how many more there are."""
+    """The files below `data/`, without uploads and hidden ones; and how much more there is, which is not looked at:
+    links that lead out of `data/` or to folders, and folders that cannot be read, count as one each."""
     found: list[Path] = []
-    left_out = 0
-    for base, folders, files in os.walk(place.data):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and Path(base, name) != place.uploads)
-        for name in sorted(files):
-            path = Path(base, name)
-            if name.startswith(".") or not path.is_file() or not path.resolve().is_relative_to(place.data.resolve()):
-                continue
-            if len(found) < _MOST_FILES and is_askable(path.relative_to(place.root).as_posix()):
+    unread: list[OSError] = []
+    root, left_out = place.data.resolve(), 0
+    for base, folders, files in os.walk(place.data, onerror=unread.append):
+        shown = [name for name in folders if not name.startswith(".") and Path(base, name) != place.uploads]
+        folders[:] = sorted(name for name in shown if not os.path.islink(os.path.join(base, name)))
+        left_out += len(shown) - len(folders)
+        for name in sorted(name for name in files if not name.startswith(".")):
+            path = Path(base, name) if len(found) < _MOST_FILES else None
+            if path and is_askable(path.relative_to(place.root).as_posix()) and _is_file_below(path, root):
                 found.append(path)
             else:
                 left_out += 1
-    return found, left_out
+    return found, left_out + sum(not isinstance(error, FileNotFoundError) for error in unread)
+
+
+def _is_file_below(path: Path, root: Path) -> bool:
+    """Whether it is a file, or a link to one that lies below `root` too."""
+    try:
+        if not path.is_symlink():
+            return path.is_file()
+        return path.is_file() and path.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):  # such as a link in a circle
+        return False
 
 
 def _newest_first(row: dict[str, Any]) -> tuple[float, str]:

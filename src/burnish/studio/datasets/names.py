@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -68,17 +69,30 @@ def _refused(given: str, why: str, like: str) -> AskError:
     )
 
 
-def next_version(name: str, taken: set[str]) -> str:
+def next_version(name: str, taken: Collection[str]) -> str:
     """`rows.v2.jsonl` of `rows.jsonl`, `rows.v3.jsonl` of that: the first that is free."""
+    base, number, endings = _parts(name)
+    while (versioned := f"{base}.v{(number := number + 1)}{endings}") in taken:
+        pass
+    return versioned
+
+
+def newest_version(name: str, taken: Collection[str]) -> str:
+    """The one of all versions of an upload that has the highest number; itself if there is no other."""
+    base, _, endings = _parts(name)
+    numbers = {
+        other: there for other in taken for start, there, end in [_parts(other)] if (start, end) == (base, endings)
+    }
+    return max(numbers, key=lambda other: numbers[other], default=name)
+
+
+def _parts(name: str) -> tuple[str, int, str]:
+    """Base, number of the version, and endings of a name: (`rows`, 2, `.jsonl`) of `rows.v2.jsonl`."""
     path = PurePosixPath(name)
     endings = "".join(path.suffixes[-2:]) if path.suffix.lower() in (".gz", ".zst") else path.suffix
     stem = name.removesuffix(endings) if endings else name
     match = _VERSION.fullmatch(stem)
-    number = int(match["number"]) if match else 1
-    base = match["stem"] if match else stem
-    while (versioned := f"{base}.v{(number := number + 1)}{endings}") in taken:
-        pass
-    return versioned
+    return (match["stem"], int(match["number"]), endings) if match else (stem, 1, endings)
 
 
 def find(name: str, place: Workspace) -> Dataset:
@@ -161,6 +175,15 @@ def _artifact(name: str, place: Workspace) -> Dataset:
         if run is not None and artifact is not None and artifact.kind in KINDS:
             return Dataset(run.reference, "artifact", run.reference, artifact.path, artifact.kind, run)
     raise _unknown(name, place)
+
+
+def refuse_damage(artifact: Artifact, run: str, place: Workspace) -> None:
+    """RunError `run.damaged-artifact`. Of a copied workspace the hashes of its files are computed once."""
+    known = place.hashes()
+    before = dict(known)
+    artifact.refuse_damage(known, run)
+    if known != before:
+        place.remember_hashes(known)
 
 
 def _unknown(name: str, place: Workspace) -> AskError:

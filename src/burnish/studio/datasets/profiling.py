@@ -11,8 +11,9 @@ from burnish.core.runs.run import Run
 from burnish.core.runs.submitted import SubmittedRun
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.queue.job import Job
-from burnish.studio.datasets.names import find
+from burnish.studio.datasets.names import find, refuse_damage
 from burnish.studio.executing.stopping import interruptible_planning
+from burnish.studio.listing.snapshots import steps_of
 from burnish.studio.queueing.jobs import jobs
 from burnish.studio.recipes.given import Given
 from burnish.studio.recipes.submitted import submit_given
@@ -39,7 +40,7 @@ def profile(
     with interruptible_planning():
         (step,) = make_plan(recipe, place).steps
     if step.action == "reuse" and step.run is not None:
-        return _made(step.run)
+        return _made(step.run, place)
     found = _job_of(step.fingerprint, place)
     if found is None:
         return {"state": "none", "run": None, "job": None, "error": None, "profile": None}
@@ -70,22 +71,27 @@ def _given(name: str, settings: Mapping[str, Any], place: Workspace) -> Given:
     return Given(stage=STAGE, values={"source": find(name, place).ref, **settings})
 
 
-def _made(run: Run) -> dict[str, Any]:
+def _made(run: Run, place: Workspace) -> dict[str, Any]:
     artifact = run.artifact()
     assert artifact is not None, "a step that is reused has an artifact"
-    artifact.refuse_damage({}, run.name)
+    refuse_damage(artifact, run.name, place)
     numbers = read_json(artifact.path / "profile.json")
     return {"state": "succeeded", "run": run.name, "job": None, "error": None, "profile": numbers}
 
 
 def _job_of(fingerprint: str, place: Workspace) -> Job | None:
     """The newest job that makes the artifact with a fingerprint."""
-    for job in sorted(jobs(workspace=place.root), key=lambda job: -job.id):
-        if job.stage == STAGE:
-            try:
-                steps = SubmittedRun(place, job.recipe, job.number).record["steps"]
-            except BurnishError:  # its folder is gone
-                continue
-            if any(step["step"] == job.step and step["job"]["fingerprint"] == fingerprint for step in steps):
-                return job
+    begun = {entry.run: entry.fingerprint for entry in steps_of(place) if entry.stage == STAGE}
+    for job in sorted(jobs(stage=STAGE, workspace=place.root), key=lambda job: -job.id):
+        if (begun.get(job.name) or _submitted(job, place)) == fingerprint:
+            return job
     return None
+
+
+def _submitted(job: Job, place: Workspace) -> str:
+    """The fingerprint of what a job makes that has no folder of its own: it waits, or reuses what another has made."""
+    try:
+        steps = SubmittedRun(place, job.recipe, job.number).record["steps"]
+    except BurnishError:  # its folder is gone
+        return ""
+    return next((step["job"]["fingerprint"] for step in steps if step["step"] == job.step), "")

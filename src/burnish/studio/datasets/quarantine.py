@@ -9,7 +9,7 @@ from typing import Any
 from burnish.core.errors import AskError
 from burnish.core.files import read_json
 from burnish.core.runs.workspace import Workspace
-from burnish.studio.datasets.names import find
+from burnish.studio.datasets.names import find, refuse_damage
 from burnish.studio.datasets.reading import MOST_ROWS
 
 _MOST_READ = 256 << 20
@@ -25,13 +25,14 @@ def quarantine(name: str, *, offset: int = 0, limit: int = 50, workspace: Path |
     if offset < 0 or not 1 <= limit <= MOST_ROWS:
         what = f"a page of {limit} rows from {offset} is out of bounds"
         raise AskError("ask.wrong-value", what, f"set limit to 1 to {MOST_ROWS}, and offset to 0 or more")
-    found = find(name, Workspace.find(workspace))
+    place = Workspace.find(workspace)
+    found = find(name, place)
     if found.run is None:
         what = f"{found.name} is a file: rows are put into quarantine when a step prepares or cleans it"
         raise AskError("ask.wrong-kind", what, f"run: burnish prepare --source {found.ref}; or look at its bad rows")
     artifact = found.artifact
     if artifact is not None:
-        artifact.refuse_damage({}, found.run.name)
+        refuse_damage(artifact, found.run.name, place)
     stats: dict[str, Any] = {}
     with suppress(OSError, ValueError):
         stats = read_json(found.path / "stats.json")

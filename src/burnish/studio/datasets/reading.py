@@ -10,24 +10,28 @@ from burnish.core.inputs.references import fetched, resolve
 from burnish.core.runs.workspace import Workspace
 from burnish.specs.data.sources import text_encoding
 from burnish.studio.datasets.listing import summary
-from burnish.studio.datasets.names import Dataset, find
-from burnish.studio.kept_workrooms import KeptWorkroom
+from burnish.studio.datasets.names import Dataset, find, newest_version, uploaded
+from burnish.studio.kept_workrooms import ANSWER_SECONDS, KeptWorkroom
 from burnish.studio.recipes.given import refuse_path_outside
 from burnish.studio.workrooms import require
 
 MOST_ROWS = 500
+_READING_SHARE = 0.9
+"""Of the time that an answer may take: for an index. What is read by then is kept, and the next request goes on."""
 _TOKENIZER = "tokenizer_config.json"
 _VIEWING = KeptWorkroom("burnish.stages.data.viewing")
 
 
 def dataset(name: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
-    """What is known of a dataset: its summary (see `datasets`), `rows`, `bad` rows, `splits`, `columns` and `layout`.
+    """What is known of a dataset: its summary (see `datasets`), `rows`, `bad` rows, `splits`, `columns` and `layout`;
+    of an upload also the name of its `newest` version.
 
     Every row is read the first time. Errors: AskError `ask.bad-reference`; DataError of a file that cannot be read.
     """
     place = Workspace.find(workspace)
     found = find(name, place)
-    return {**summary(found, place, hashed=True), **ask_viewing("describe", found, place)}
+    newest = newest_version(found.name, uploaded(place)) if found.origin == "upload" else None
+    return {**summary(found, place, hashed=True), "newest": newest, **ask_viewing("describe", found, place)}
 
 
 def rows(
@@ -98,6 +102,7 @@ def ask_viewing(verb: str, found: Dataset, place: Workspace, **more: Any) -> dic
     """Ask the child process about a dataset."""
     require("pyarrow", "data")
     request = {"verb": verb, "path": str(found.path), "ref": found.ref, "cache": str(place.cache), **more}
+    request["seconds"] = ANSWER_SECONDS * _READING_SHARE
     return _VIEWING.ask(request)
 
 

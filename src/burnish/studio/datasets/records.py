@@ -1,14 +1,16 @@
 """The record beside each upload: its id, size, sha256, when it was sent and what for."""
 
 import hashlib
+import os
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from burnish.core.files import read_json, write_json
-from burnish.core.fingerprint import of_file
+from burnish.core.fingerprint import of_file, stamp_of
 from burnish.core.runs.workspace import Workspace
 
 FOLDER = ".records"
@@ -35,36 +37,51 @@ def record_path(name: str, place: Workspace) -> Path:
     return place.uploads / FOLDER / f"{name}.json"
 
 
-def write_upload_record(record: UploadRecord, place: Workspace) -> None:
-    """Write it atomically."""
+def write_upload_record(record: UploadRecord, place: Workspace, status: os.stat_result) -> None:
+    """Write it atomically. `status` is that of the file: while it stays the same, the sha256 is true."""
     path = record_path(record.name, place)
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    write_json(path, {"format": _FORMAT, **asdict(record)}, mode=0o600)
+    write_json(path, {"format": _FORMAT, "stamp": stamp_of(status), **asdict(record)}, mode=0o600)
 
 
 def upload_record(name: str, place: Workspace) -> UploadRecord:
-    """The record of an upload; of a file that was put there by hand, what its file says."""
-    path = place.uploads / name
-    status = path.stat()
-    try:
-        known: dict[str, Any] = read_json(record_path(name, place))
-        record = UploadRecord(**{key: value for key, value in known.items() if key != "format"})
-        if record.name == name and record.bytes == status.st_size:
-            return record
-    except (OSError, ValueError, TypeError, AttributeError):
-        pass  # a damaged record is like none: the file itself is the truth
-    by_name = hashlib.sha256(name.encode()).hexdigest()[:24]
-    return UploadRecord(name, status.st_size, "", status.st_mtime, f"file-{by_name}", name)
+    """The record of an upload; of a file that was put there by hand, what its file says.
+
+    The sha256 is empty where it is not known to be that of the file as it is: of a copied workspace, or a file that was
+    written since (see `with_hash`).
+    """
+    record, is_true = _read(name, place)
+    return record if is_true else replace(record, sha256="")
 
 
 def with_hash(record: UploadRecord, place: Workspace) -> UploadRecord:
-    """The record with its sha256, which is computed for a file that was put there by hand."""
+    """The record with the sha256 of the file, which is read if that is not known. One that is as it was recorded is
+    known from then on."""
     if record.sha256:
         return record
-    known = place.hashes()
-    found = replace(record, sha256=of_file(place.uploads / record.name, known))
+    path, known = place.uploads / record.name, place.hashes()
+    status = path.stat()
+    found = replace(record, sha256=of_file(path, known))
     place.remember_hashes(known)
+    if _read(record.name, place) == (found, False) and stamp_of(path.stat()) == stamp_of(status):
+        with suppress(OSError):
+            write_upload_record(found, place, status)
     return found
+
+
+def _read(name: str, place: Workspace) -> tuple[UploadRecord, bool]:
+    """The record that was written, and whether the file is the same since; else one of the file alone."""
+    status = (place.uploads / name).stat()
+    try:
+        known: dict[str, Any] = read_json(record_path(name, place))
+        stamp = known.get("stamp")
+        record = UploadRecord(**{key: value for key, value in known.items() if key not in ("format", "stamp")})
+        if record.name == name and record.bytes == status.st_size:
+            return record, stamp == stamp_of(status)
+    except (OSError, ValueError, TypeError, AttributeError):
+        pass  # a damaged record is like none: the file itself is the truth
+    by_name = hashlib.sha256(name.encode()).hexdigest()[:24]
+    return UploadRecord(name, status.st_size, "", status.st_mtime, f"file-{by_name}", name), True
 
 
 def new_record(name: str, size: int, sha256: str, **more: str) -> UploadRecord:

@@ -57,9 +57,11 @@ class Upload:
         existing: Existing = "refuse",
         purpose: str = "data",
         edited_from: str = "",
+        version: str = "",
     ):
-        self.name = upload_name(name)
-        self._given, self._place, self._existing = name, place, existing
+        """With `version` it is stored under that name, which must be free, as a version of `name`."""
+        self.name = version or upload_name(name)
+        self._given, self._place, self._existing = name, place, "refuse" if version else existing
         self._length, self._sha256, self._most = length, sha256, most_bytes() if most is None else most
         self._purpose, self._edited_from = purpose, edited_from
         self._hash, self._size, self._unchecked = hashlib.sha256(), 0, 0
@@ -122,7 +124,7 @@ class Upload:
             made = {"filename": self._given, "purpose": self._purpose, "edited_from": self._edited_from}
             record = new_record(self.name, self._size, digest, **made)
             try:
-                write_upload_record(record, self._place)
+                write_upload_record(record, self._place, os.fstat(self._descriptor))
             except OSError:
                 (self._place.uploads / self.name).unlink()
                 raise
@@ -170,6 +172,9 @@ class Upload:
         return DataError("data.unreadable", what, "send it again; nothing of it was kept")
 
     def _taken(self) -> AskError:
+        if self._edited_from:
+            what = f"{self.name} was made just now, by another edit"
+            return AskError("ask.name-taken", what, f"look at {self.name}, and change that; nothing was written")
         other = next_version(self.name, uploaded(self._place))
         what = f"there is an upload named {self.name} already"
         return AskError("ask.name-taken", what, f"choose another name, such as {other}, or delete that one first")

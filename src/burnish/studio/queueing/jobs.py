@@ -28,15 +28,17 @@ def jobs(
     *,
     state: str | None = None,
     run: str | None = None,
+    stage: str | None = None,
     limit: int | None = None,
     workspace: Path | str | None = None,
     database: str | None = None,
 ) -> list[Job]:
-    """The first jobs: those that run, then those that wait, in their order, then those that ended, newest first."""
+    """The first jobs, of a state, run and stage: those that run, then those that wait, in their order, then those that
+    ended, newest first."""
     if state is not None and state not in TRANSITIONS:
         raise AskError("ask.wrong-value", f"there is no state '{state}'", nearest(state, TRANSITIONS, len(TRANSITIONS)))
     with opened(workspace, database) as (_, queue):
-        return queue.jobs(state=cast(JobState | None, state), run=run, limit=limit)
+        return queue.jobs(state=cast(JobState | None, state), run=run, stage=stage, limit=limit)
 
 
 def job(id: int, *, workspace: Path | str | None = None, database: str | None = None) -> Job:

@@ -1,6 +1,6 @@
 // The editor of a row: its texts, as a conversation; or its JSON. A change makes a new version of the file.
 import { Box, Button, Field, Flex, IconButton, NativeSelect, Text, Textarea } from "@chakra-ui/react";
-import { useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { Plus, X } from "lucide-react";
 import { useEffect, useState } from "react";
@@ -8,6 +8,7 @@ import { useTranslation } from "react-i18next";
 import { send } from "@/api/call";
 import { isSame, type Json } from "@/features/form";
 import { Segments, tell, warn } from "@/ui";
+import { datasetQuery } from "./queries";
 import { added, type RowValue, removed, textsOf, turnsOf, withRole, withText } from "./texts";
 
 export interface RowEditorProps {
@@ -28,6 +29,10 @@ export function RowEditor({ name, row, value, onClose, onEdited }: RowEditorProp
     textsOf(value).length ? null : JSON.stringify(value, null, 2),
   );
   const [saving, setSaving] = useState(false);
+  const { queryKey } = datasetQuery(name);
+  const { data: seen } = useQuery(datasetQuery(name));
+  const [sha256] = useState(seen?.sha256 || undefined);
+  const newest = seen?.newest ?? undefined;
   const isEdited = json === null ? !isSame(draft as Json, value as Json) : json !== JSON.stringify(value, null, 2);
   useEffect(() => {
     onEdited(isEdited);
@@ -38,7 +43,7 @@ export function RowEditor({ name, row, value, onClose, onEdited }: RowEditorProp
     setSaving(true);
     try {
       const path = `/api/v1/datasets/${encodeURIComponent(name)}/rows/${row}`;
-      const made = await send<{ name: string }>("PATCH", path, { value: next });
+      const made = await send<{ name: string }>("PATCH", path, { value: next, sha256, newest });
       await queries.invalidateQueries({ queryKey: ["datasets"], exact: true });
       tell(t("data.saved", { name: made.name }), t("data.savedHint", { name }));
       await navigate({
@@ -50,10 +55,17 @@ export function RowEditor({ name, row, value, onClose, onEdited }: RowEditorProp
     } catch (error) {
       warn(t("data.notSaved"), error);
       setSaving(false);
+    } finally {
+      await queries.invalidateQueries({ queryKey, exact: true });
     }
   };
   return (
     <Box>
+      {newest && newest !== name && (
+        <Text textStyle="small" color="fg.muted" mb={3}>
+          {t("data.newer", { newest })}
+        </Text>
+      )}
       <Flex mb={3}>
         <Segments
           label={t("data.editAs")}
