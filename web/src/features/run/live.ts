@@ -1,6 +1,6 @@
 // What the events of a run say, step by step: phase, metrics, checkpoints, tables. Events may come twice, in any number.
 import type { StreamEvent } from "@/api/stream";
-import { type Points, put } from "@/ui/chart";
+import { type Points, put } from "@/ui/chart/points";
 import type { Choice, Failure } from "./api";
 
 export interface Phase {

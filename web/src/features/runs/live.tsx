@@ -6,7 +6,7 @@ import { useTranslation } from "react-i18next";
 import { useEvents } from "@/api/useEvents";
 import { etaOf, type LiveStep, lastOf, RunFollower } from "@/features/run/live";
 import { count, duration, measure, Progress, Sparkline, StatusBadge } from "@/ui";
-import { thinned } from "@/ui/chart";
+import { thinned } from "@/ui/chart/points";
 import { RunName } from "./name";
 import { type RunSummary, runsQuery } from "./queries";
 
