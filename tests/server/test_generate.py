@@ -1,5 +1,6 @@
 """The playground over HTTP: the embedded model and an adapter of it answer side by side, and votes become data."""
 
+import asyncio
 import json
 import os
 import signal
@@ -56,7 +57,7 @@ def by_model(events):
 def test_a_server_has_one_playground_from_the_start(tmp_path):
     app = make_app(Settings(tmp_path))
     asked = Request({"type": "http", "app": app})
-    assert playground_of(asked) is app.state.playground
+    assert asyncio.run(playground_of(asked)) is app.state.playground
 
 
 def test_a_model_and_its_adapter_answer_side_by_side_and_a_warm_answer_is_quick(studio):
