@@ -155,7 +155,7 @@ export function Variable({ setting }: { setting: Setting }) {
                 ref={opener}
                 size="xs"
                 variant="outline"
-                aria-label={t("settings.editNamed", { name: setting.name })}
+                aria-label={t(setting.in_file ? "settings.changeNamed" : "settings.setNamed", { name: setting.name })}
                 onClick={() => setIsOpen(true)}
               >
                 {setting.in_file ? t("settings.change") : t("settings.set")}
