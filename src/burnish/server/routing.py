@@ -88,7 +88,8 @@ class Router(APIRouter):
         if most_bytes is not None:
             extra[_MOST] = most_bytes
         extra["security"] = [] if scope == "open" else [{"session": []}, {"token": []}]
-        crew = work or self._work or ("quick" if method == "GET" else "slow")
+        usual: Work = "quick" if method == "GET" else "slow"
+        crew = work or self._work or usual
         add = self.api_route(path, methods=[method], openapi_extra=extra, **options)
 
         def added(endpoint: Endpoint) -> Endpoint:

@@ -101,7 +101,7 @@ class _Reader:
     def __init__(self, record: FineTuningRecord, place: Workspace, read: tuple[int, ...] = (0, 0, 0)):
         """`read`: how much of the job's history and of the events of its two steps is known."""
         self._record, self._place = record, place
-        self._read = dict(zip((_HISTORY, DATA, TUNE), read, strict=True))
+        self._read: dict[str, int] = dict(zip((_HISTORY, DATA, TUNE), read, strict=True))
         self._total = self._known_total() if self._read[TUNE] else 0
 
     def new(self) -> list[tuple[dict[str, Any], str]]:

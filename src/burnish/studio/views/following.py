@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -185,7 +185,7 @@ def _size(path: Path) -> int:
 
 def _event_of(line: bytes) -> dict[str, Any] | None:
     try:
-        found = orjson.loads(line)
+        found: Any = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    return found if isinstance(found, dict) else None
+    return cast(dict[str, Any], found) if isinstance(found, dict) else None
