@@ -51,7 +51,7 @@ class Router(APIRouter):
     """
 
     def __init__(self, *, work: Work | None = None, **options: Any):
-        self._work = work
+        self._work: Work | None = work
         super().__init__(route_class=GuardedRoute, redirect_slashes=False, **options)
 
     def get(self, path: str, *, scope: Scope | Literal["open"], **options: Any) -> Callable[[Endpoint], Endpoint]:  # pyright: ignore[reportIncompatibleMethodOverride]
