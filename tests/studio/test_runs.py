@@ -6,6 +6,9 @@ import pytest
 
 import burnish
 from burnish.core.errors import AskError, RunError
+from burnish.studio.evaluations.items import answers
+from burnish.studio.evaluations.pairs import difference
+from burnish.studio.views.artifacts import artifact
 
 
 @pytest.fixture
@@ -161,3 +164,17 @@ def test_names_that_mean_no_run_are_told_by_every_verb(made, workspace):
         with pytest.raises(AskError) as caught:
             verb("r/9", workspace=workspace.root)
         assert caught.value.code == "ask.no-such-run"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        lambda root: artifact("r/1", workspace=root),
+        lambda root: difference("r/1", "r/1", workspace=root),
+        lambda root: answers("r/1", "r/1", workspace=root),
+    ],
+)
+def test_a_run_of_several_steps_is_not_taken_for_one_of_them(made, workspace, shown):
+    with pytest.raises(AskError) as caught:
+        shown(workspace.root)
+    assert (caught.value.code, caught.value.fix) == ("ask.no-such-run", "name one of them: r/1/make, r/1/join")

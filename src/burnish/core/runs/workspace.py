@@ -221,6 +221,15 @@ class Workspace:
             raise AskError("ask.no-such-run", what, f"resume it: burnish runs resume {recipe}/{number}")
         return found
 
+    def find_run(self, name: str) -> Run:
+        """The one run named by `recipe/number/step`, or by less where that has one step. Errors: AskError
+        `ask.no-such-run`."""
+        found = self.find_runs(name)
+        if len(found) > 1:
+            names = ", ".join(run.name for run in found[:5]) + (", …" if len(found) > 5 else "")
+            raise AskError("ask.no-such-run", f"'{name}' is {len(found)} steps", f"name one of them: {names}")
+        return found[0]
+
     def number_of(self, name: str = "latest") -> tuple[str, int]:
         """Recipe and number of a named run; for a recipe alone, its newest run."""
         if name == "latest":

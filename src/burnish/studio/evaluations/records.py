@@ -17,7 +17,7 @@ KINDS = ("evaluation", "comparison")
 def evaluation_of(name: str, place: Workspace) -> tuple[Run, Artifact]:
     """The step `recipe/number/step`, and what it has made. Errors: AskError `ask.no-such-run`, RunError
     `run.broken-record`."""
-    [run] = place.find_runs(name)
+    run = place.find_run(name)
     made = run.artifact()
     if made is None:
         raise AskError("ask.no-such-run", f"{name} has made nothing yet", f"its state is {run.state}")

@@ -71,7 +71,7 @@ def artifact(name: str, *, workspace: Path | str | None = None) -> dict[str, Any
     `ask.no-such-run`; RunError `run.broken-record`.
     """
     place = Workspace.find(workspace)
-    [run] = place.find_runs(name)
+    run = place.find_run(name)
     row, made = _row(run, entry_of(run), place), run.artifact()
     if row is None or made is None:
         raise AskError("ask.no-such-run", f"{name} has made no artifact", f"its state is {run.state}")
