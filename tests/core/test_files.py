@@ -247,3 +247,13 @@ def test_a_write_that_does_not_fit_names_the_file(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.filename == str(tmp_path / "x.json")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '["\\ud800"]', '{"\\uDFFF": 1}', "{", b"\xff"])
+def test_a_json_file_that_cannot_be_read_is_a_value_error(tmp_path, text):
+    path = tmp_path / "a.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError):  # noqa: PT011: any
+        read_json(path)
+    path.write_text('["\\ud83d\\ude00 \\u00e9"]')
+    assert read_json(path) == ["😀 é"]

@@ -16,8 +16,9 @@ import pytest
 from burnish.core.errors import BurnishError
 from burnish.studio.datasets import Upload, datasets, delete, listing, upload
 from burnish.studio.datasets.names import find, next_version, upload_name
-from burnish.studio.datasets.records import upload_record, with_hash
+from burnish.studio.datasets.records import record_path, upload_record, with_hash
 from burnish.studio.datasets.uploading import most_bytes
+from burnish.studio.finetuning.files import list_files
 
 ROWS = b'{"prompt": "a", "response": "b"}\n' * 3
 
@@ -329,3 +330,29 @@ def test_a_kill_while_an_upload_is_deleted_leaves_no_record_of_what_comes_next(w
             delete("rows.jsonl", **root)
     assert not (workspace.uploads / ".records" / "rows.jsonl.json").exists()
     assert delete("rows.jsonl", **root)["deleted"]
+
+
+DAMAGED_RECORDS = {
+    **{f"{key} {value!r}": {key: value} for key in ("name", "id", "sha256") for value in (5, None, "\ud800")},
+    **{f"created {value!r}": {"created": value} for value in ("soon", None, True, float("nan"), 1e300, -1)},
+    **{f"bytes {value!r}": {"bytes": value} for value in (None, "96", float(len(ROWS)), float("nan"))},
+    **{f"purpose {value!r}": {"purpose": value} for value in ([1], "\ud800")},
+    **{f"filename {value!r}": {"filename": value} for value in ({}, None)},
+    "edited_from": {"edited_from": 5},
+    "unknown": {"more": 1},
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGED_RECORDS, "deep", "text"])
+def test_a_damaged_record_is_like_none(workspace, damage):
+    upload("rows.jsonl", [ROWS], workspace=workspace.root)
+    path = record_path("rows.jsonl", workspace)
+    record = json.loads(path.read_text()) | DAMAGED_RECORDS.get(damage, {})
+    path.write_text({"deep": "[" * 100_000, "text": '"x"'}.get(damage, json.dumps(record)))
+    (found,) = datasets(workspace=workspace.root)["datasets"]
+    listed = list_files(workspace=workspace.root)["data"]
+    json.dumps([found, listed], ensure_ascii=False, allow_nan=False).encode()
+    assert (found["name"], found["bytes"], found["purpose"]) == ("rows.jsonl", len(ROWS), "data")
+    assert [(one["id"], one["filename"]) for one in listed] == [(found["id"], "rows.jsonl")]
+    path.unlink()
+    assert [found] == datasets(workspace=workspace.root)["datasets"]

@@ -15,6 +15,7 @@ from burnish.core.runs.workspace import Workspace
 
 FOLDER = ".records"
 _FORMAT = 1
+_YEAR_10000 = 253_402_300_800
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,19 @@ def _read(name: str, place: Workspace) -> tuple[UploadRecord, bool]:
         known: dict[str, Any] = read_json(record_path(name, place))
         stamp = known.get("stamp")
         record = UploadRecord(**{key: value for key, value in known.items() if key not in ("format", "stamp")})
-        if record.name == name and record.bytes == status.st_size:
+        if _is_whole(record) and (record.name, record.bytes) == (name, status.st_size):
             return record, stamp == stamp_of(status)
     except (OSError, ValueError, TypeError, AttributeError):
         pass  # a damaged record is like none: the file itself is the truth
     by_name = hashlib.sha256(name.encode()).hexdigest()[:24]
     return UploadRecord(name, status.st_size, "", status.st_mtime, f"file-{by_name}", name), True
+
+
+def _is_whole(record: UploadRecord) -> bool:
+    """Whether each field has the type that it was written with; `created` is before the year 10000."""
+    texts = (record.name, record.sha256, record.id, record.filename, record.purpose, record.edited_from)
+    numbers = type(record.bytes) is int and type(record.created) in (int, float)
+    return numbers and 0 <= record.created < _YEAR_10000 and all(type(text) is str for text in texts)
 
 
 def new_record(name: str, size: int, sha256: str, **more: str) -> UploadRecord:
