@@ -83,6 +83,17 @@ def test_every_command_that_a_page_names_exists(page):
     assert set(named) <= known
 
 
+def test_pages_of_the_studio_name_the_port_that_it_opens():
+    [port] = [one.default for one in typer.main.get_command(app).commands["ui"].params if one.name == "port"]
+    guides = [ROOT / "README.md", *(ROOT / "docs" / "guides").glob("*.md")]
+    pages = [page for page in guides if "burnish ui" in page.read_text(encoding="utf-8")]
+    sources = (ROOT / "src" / "burnish" / "server").rglob("*.py")
+    texts = {file: file.read_text(encoding="utf-8") for file in (*pages, *sources)}
+    named = [(file.name, int(one)) for file, text in texts.items() for one in re.findall(r"127\.0\.0\.1:(\d+)", text)]
+    assert {"openai-client.md", "studio.md", "teams.md", "__init__.py"} <= {name for name, _ in named}
+    assert [one for one in named if one[1] != port] == []
+
+
 def test_every_decision_has_a_number_of_its_own_which_its_title_repeats():
     pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
     numbers = [int(page.name[:4]) for page in pages]

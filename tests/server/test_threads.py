@@ -5,6 +5,7 @@ import socket
 import threading
 
 import pytest
+from openai._streaming import SSEDecoder
 
 from burnish.core.errors import BurnishError
 from burnish.core.http.sockets import bound_socket
@@ -12,7 +13,7 @@ from burnish.server import listed as listed_module
 from burnish.server import streams as streams_module
 from burnish.server.listed import Listed
 from burnish.server.receiving.bodies import _Writing
-from burnish.server.streams import KEEPALIVE_COMMENT, Streams
+from burnish.server.streams import KEEPALIVE, Streams, event
 from burnish.server.threads import _MOST_WAITING, _THREADS, Crews
 from burnish.studio.kept_workrooms import KeptWorkroom
 
@@ -56,11 +57,16 @@ def test_a_stream_says_that_it_lives_while_its_next_piece_lets_wait(monkeypatch)
 
     async def read() -> None:
         answer = streams.response(pieces(), first=b"first").body_iterator
-        assert [await anext(answer) for _ in range(4)] == [b"first", b"one", KEEPALIVE_COMMENT, KEEPALIVE_COMMENT]
+        assert [await anext(answer) for _ in range(4)] == [b"first", b"one", KEEPALIVE, KEEPALIVE]
         await answer.aclose()
 
     asyncio.run(read())
     assert (ended, streams.open) == ([True], 0)
+
+
+def test_a_sign_of_life_is_no_event_for_the_client_of_openai():
+    sent = [event({"n": 1}, id="a"), KEEPALIVE, KEEPALIVE, event({"n": 2}, id="b"), KEEPALIVE]
+    assert [one.json() for one in SSEDecoder().iter_bytes(iter(sent))] == [{"n": 1}, {"n": 2}]
 
 
 def test_an_answer_in_two_parts_is_sent_at_once():

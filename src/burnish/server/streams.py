@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request
-from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from fastapi.sse import format_sse_event
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
@@ -21,6 +21,8 @@ MOST_STREAMS = 256
 _LOOK_SECONDS = 1.0
 """At most between two looks whether the server stops, or the client was told nothing for long."""
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+KEEPALIVE = b": ping\n"
+"""A comment alone: the blank line of fastapi's would end an event, and OpenAI's client takes that for an empty one."""
 RETRY = b"retry: 1000\n\n"
 """A browser that lost its connection comes back after a second."""
 Found = TypeVar("Found")
@@ -59,7 +61,7 @@ class Streams:
                         yield piece
                     elif time.monotonic() - sent >= KEEPALIVE_SECONDS:
                         sent = time.monotonic()
-                        yield KEEPALIVE_COMMENT
+                        yield KEEPALIVE
                     elif piece is not None:
                         await asyncio.sleep(pause)
         finally:
