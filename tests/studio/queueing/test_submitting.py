@@ -7,12 +7,16 @@ import pytest
 from sqlalchemy import delete
 
 import burnish
-from burnish.core.errors import AskError, RunError
+from burnish.core.errors import AskError, MachineError, RunError
+from burnish.core.plan import make_plan
 from burnish.core.runs.submitted import SubmittedRun, is_in_progress
 from burnish.jobs.database.tables import jobs, needs
 from burnish.studio import runs
+from burnish.studio.planning import as_recipe
 from burnish.studio.queueing.jobs import cancel_run, requeue_lost, resume_run, work
+from burnish.studio.queueing.opening import kept_open
 from burnish.studio.queueing.reindexing import reindex_runs
+from burnish.studio.queueing.submitting import queue_plan
 
 
 def test_a_submitted_recipe_gives_what_a_run_gives(recipe, submitted, drain, workspace, tmp_path):
@@ -93,6 +97,39 @@ def test_a_stopped_run_is_cancelled_and_resumes(slow, submitted, drain, workspac
     for act in (resume_run, cancel_run):
         with pytest.raises(AskError, match="no "):
             act("s/1", workspace=workspace.root)
+
+
+def test_a_run_is_submitted_or_not_if_the_database_goes_away(recipe, workspace, drain, queue, states, monkeypatch):
+    plan = make_plan(as_recipe(recipe), workspace)
+    with kept_open(workspace.root) as (place, kept):
+        workspace.database.rename(workspace.database.with_name("away"))
+        with pytest.raises(MachineError):
+            queue_plan(plan, place)
+        assert not list(workspace.runs.glob("r/*"))
+        workspace.database.with_name("away").rename(workspace.database)
+        monkeypatch.setattr(kept, "revision", lambda: workspace.database.rename(workspace.database.with_name("away")))
+        found = queue_plan(plan, place)  # it goes away between the first question and the last
+        assert (found.run, found.jobs) == ("r/1", ())
+        assert "queued once the database answers" in found.notes[-1]
+        workspace.database.with_name("away").rename(workspace.database)
+    requeue_lost(workspace, queue, lambda _: None)
+    drain()
+    assert states("r/1") == {"make": "succeeded", "join": "succeeded"}
+
+
+def test_a_record_of_a_newer_burnish_stops_no_other_run(recipe, submitted, workspace, queue):
+    submitted(recipe)
+    submitted({**recipe, "name": "q"})
+    path = workspace.queue_folder("r", 1) / "submitted.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "options": {**record["options"], "bogus": 1}}))
+    with queue.database.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM jobs")
+    said = []
+    assert requeue_lost(workspace, queue, said.append) == 2
+    assert [job.run for job in queue.jobs()] == ["q/1", "q/1"]
+    assert "r/1 is not queued again" in said[0]
+    assert "bogus" in said[0]
 
 
 def test_a_stop_that_the_database_refuses_leaves_no_request(slow, submitted, workspace, queue):

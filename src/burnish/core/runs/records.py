@@ -131,6 +131,8 @@ class _SubmittedStep(_Record):
 
 
 class _Options(_Record):
+    model_config = ConfigDict(extra="forbid")  # one of a newer burnish would be queued without it
+
     priority: int
     retries: int
     time_limit: float | None

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from burnish.core.errors import AskError, BurnishError
+from burnish.core.errors import AskError
+from burnish.core.faults import as_burnish_error
 from burnish.core.naming import nearest
 from burnish.core.processes import usable_cores
 from burnish.core.runs.submitted import SubmittedRun
@@ -175,11 +176,12 @@ def requeue_lost(place: Workspace, queue: Queue, say: Callable[[str], None]) -> 
                 submitted = SubmittedRun(place, recipe, number)
                 if submitted.is_unfinished():
                     found += _requeue(place, queue, recipe, number)
-            except BurnishError as error:
-                if error.code.startswith("machine."):
+            except Exception as error:  # of one run, which must not stop all others
+                known_error = as_burnish_error(error, "`burnish doctor`")
+                if known_error.code.startswith("machine."):
                     raise
                 if not queue.jobs(run=f"{recipe}/{number}", limit=1):  # else another process was faster
-                    say(f"{recipe}/{number} is not queued again: {error.what}")
+                    say(f"{recipe}/{number} is not queued again: {known_error.what}")
     return found
 
 

@@ -91,6 +91,7 @@ def queue_plan(
         parsed(options.on)
     name = plan.recipe.name
     with opened(place.root, database) as (place, queue):
+        queue.revision()  # a database that does not answer is an error before anything is recorded
         number = place.claim_number(name)
         execution = Execution(plan, number, place, SilentWatcher(), StopRequests(place.stop_file(name, number)))
         folder = execution.record()
@@ -99,15 +100,28 @@ def queue_plan(
             if describe is not None:
                 describe(submitted)
             submitted.write(plan.recipe.as_dict(), recorded(plan, execution.jobs()), options)
-            jobs = queue.add(new_jobs(place, name, number))
         except BaseException:
-            jobs = _queued(queue, submitted.name)
-            if jobs is None:  # not known: a worker queues what is left
-                raise
-            if not jobs:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise
-    return Submission(f"{name}/{number}", tuple(jobs), (*plan.notes, *plan.warnings))
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        jobs, notes = _add(queue, place, submitted, folder)
+    return Submission(submitted.name, tuple(jobs), (*plan.notes, *plan.warnings, *notes))
+
+
+def _add(queue: Queue, place: Workspace, submitted: SubmittedRun, folder: Path) -> tuple[list[Job], list[str]]:
+    """Queue a recorded run, or remove it. One of which the database does not say whether it is queued is submitted: a
+    worker queues it then, and an error would make its caller submit it twice."""
+    try:
+        return queue.add(new_jobs(place, submitted.recipe, submitted.number)), []
+    except BaseException as error:
+        jobs = _queued(queue, submitted.name)
+        if jobs is None and isinstance(error, BurnishError):
+            return [], [f"{submitted.name} is recorded, and queued once the database answers: {error.what}"]
+        if jobs is None:  # such as Ctrl-C: a worker queues it
+            raise
+        if not jobs:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return jobs, []
 
 
 def _queued(queue: Queue, run: str) -> list[Job] | None:
