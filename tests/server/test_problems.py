@@ -1,5 +1,6 @@
 """Every error code has a status, and errors say what to do next and nothing of the server's insides."""
 
+import errno
 import json
 
 import pytest
@@ -59,3 +60,11 @@ def test_an_unexpected_error_shows_nothing_of_the_server(caplog):
     assert json.loads(answer.body)["reference"] == "abc123"
     assert "abc123" in caplog.text
     assert "hunter2" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/api/v1/runs", "/v1/files"])
+def test_a_full_disk_is_said_to_be_one(path):
+    answer = answer_of(OSError(errno.ENOSPC, "No space left on device", "/w/runs/r/1"), "POST", path, "abc123")
+    assert answer.status_code == 507
+    assert b"machine.no-disk" in answer.body
+    assert b"the disk is full: /w/runs/r/1" in answer.body

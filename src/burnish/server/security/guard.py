@@ -13,7 +13,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from burnish.core.errors import AskError, BurnishError
+from burnish.core.errors import AskError, BurnishError, MachineError
+from burnish.core.faults import as_burnish_error
 from burnish.server.listed import listed
 from burnish.server.metrics import Metrics
 from burnish.server.openai_errors import OPENAI, openai_shaped
@@ -155,7 +156,10 @@ async def _discard(receive: Receive) -> None:
 
 
 def answer_of(error: Exception, method: str, path: str, reference: str) -> Response:
-    """The answer for an error, under `/v1` in OpenAI's shape; an unexpected one is logged, and not shown."""
+    """The answer for an error, under `/v1` in OpenAI's shape.
+
+    An unexpected one is logged, and shown only where it is the machine's, such as a full disk.
+    """
     made = _problem_of(error, method, path, reference)
     return openai_shaped(made) if path.startswith(OPENAI) else made
 
@@ -171,6 +175,9 @@ def _problem_of(error: Exception, method: str, path: str, reference: str) -> Res
     if isinstance(error, HTTPException):
         return _of_framework(error, method, path)
     _log.error("request %s failed: %s %s", reference, method, path, exc_info=error)
+    known = as_burnish_error(error, "try again")
+    if isinstance(known, MachineError):  # such as a full disk: no fault of the server
+        return problem_of(known, method)
     return unexpected(reference)
 
 
