@@ -7,15 +7,12 @@ import contextlib
 import json
 import math
 import os
-import re
 import tempfile
 from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 from burnish.core.printable import encodable
-
-_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def sync(path: Path) -> None:
@@ -81,23 +78,22 @@ def jsonable(value: Any) -> Any:
 def read_json(path: Path) -> Any:
     """Parse a JSON file, for callers that treat a broken file as absent; records use `core.runs.records`.
 
-    Errors: OSError; ValueError for what is no JSON, is nested too deep to be read, or has half of a surrogate pair,
-    which no answer can hold.
+    Errors: OSError; ValueError for what is no JSON, is nested deeper than 200 levels, or has half of a surrogate pair:
+    no answer can hold that.
     """
     return parsed_json(path.read_text(encoding="utf-8"))
 
 
 def parsed_json(text: str | bytes) -> Any:
     """The value of a JSON text. Errors: the ValueError of `read_json`."""
+    from pydantic_core import from_json  # not at the start of every command
+
     try:
-        value = json.loads(text)
-        if _ESCAPED_SURROGATE.search(text if isinstance(text, bytes) else text.encode()):
-            json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise ValueError("it has half of a surrogate pair") from None
-    except RecursionError:
-        raise ValueError("it is nested too deep to be read") from None
-    return value
+        return from_json(text)
+    except ValueError as error:
+        with contextlib.suppress(RecursionError):
+            json.loads(text)  # says more of what is no JSON
+        raise ValueError(str(error)) from None
 
 
 def publish_folder(partial: Path, final: Path) -> None:

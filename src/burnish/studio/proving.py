@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import AskError
-from burnish.core.files import read_json
+from burnish.core.files import jsonable, read_json
 from burnish.core.naming import nearest
 from burnish.core.plan import make_plan
 from burnish.core.recipes.recipe import Recipe, recipe_of, with_settings
+from burnish.core.runs.records import broken
 from burnish.core.runs.workspace import Workspace
 from burnish.studio.executing.results import Watcher
 from burnish.studio.executing.stopping import interruptible_planning
@@ -58,8 +59,25 @@ def prove(
         only = recipe_of(with_settings(values, [f"{name}.prove=only"])[0])
         plan = make_plan(only, place, only=[name], force=[name])
     found = execute(plan, place, watcher)
-    path = found[name].path / FILE
-    return ProofResult(found.name, name, path, read_json(path))
+    folder = found[name].path
+    return ProofResult(found.name, name, folder / FILE, read_proof(folder))
+
+
+def read_proof(folder: Path) -> dict[str, Any]:
+    """The proof of an artifact. Errors: FileNotFoundError without one; RunError `run.broken-record` for another one."""
+    path = folder / FILE
+    try:
+        found: Any = jsonable(read_json(path))
+        whole = all(type(found[key]) is int for key in ("held", "failed", "errors"))
+        if whole and all(type(check[key]) is str for check in found["checks"] for key in ("name", "verdict", "found")):
+            return found
+        raise ValueError("a field has another type")
+    except FileNotFoundError:
+        raise
+    except KeyError as error:
+        raise broken(path, f"lacks {error}") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise broken(path, f"is no proof ({error})") from None
 
 
 def _step(recipe: Recipe, requested: str | None) -> str:

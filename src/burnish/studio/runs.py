@@ -1,6 +1,5 @@
 """List, show, follow, compare, stop and resume runs."""
 
-import contextlib
 import signal
 import time
 from collections.abc import Iterator
@@ -9,7 +8,6 @@ from typing import Any
 
 from burnish.core.errors import AskError, BurnishError, RunError
 from burnish.core.events import Event
-from burnish.core.files import read_json
 from burnish.core.fingerprint import differences, flattened
 from burnish.core.plan import make_plan
 from burnish.core.recipes.recipe import recipe_of
@@ -22,6 +20,7 @@ from burnish.studio.executing.results import RunResult, Watcher
 from burnish.studio.executing.stopping import interruptible_planning, request_stop
 from burnish.studio.listing.pages import newest_first
 from burnish.studio.listing.snapshots import steps_of
+from burnish.studio.proving import read_proof
 from burnish.studio.running import execute
 
 
@@ -43,7 +42,9 @@ def show(name: str = "latest", *, workspace: Path | str | None = None) -> list[d
 
 def show_step(run: Run) -> dict[str, Any]:
     """One step of a run, as `show` gives it. Errors: RunError `run.broken-record`."""
+    run.refuse_misplaced_logs()
     artifact = run.artifact()
+    checks, unread = _checks(artifact.path) if artifact else ([], [])
     events = list(run.events.of_kinds("chosen", "note"))
     return {
         **entry_of(run).row(),
@@ -51,20 +52,23 @@ def show_step(run: Run) -> dict[str, Any]:
         "settings": run.record_of("spec.json"),
         "inputs": {path: value["ref"] for path, value in run.job["inputs"].items()},
         "chosen": [{"field": e.field, "value": e.value, "reason": e.reason} for e in events if e.kind == "chosen"],
-        "notes": [e.text for e in events if e.kind == "note"],
+        "notes": [*(e.text for e in events if e.kind == "note"), *unread],
         "error": run.record.get("error"),
         "path": str(artifact.path) if artifact else None,
-        "checks": _checks(artifact.path) if artifact else [],
+        "checks": checks,
         "certificate": artifact.certificate if artifact else None,
         "provenance": dict(artifact.provenance) if artifact else {},
     }
 
 
-def _checks(folder: Path) -> list[dict[str, Any]]:
-    """The checks in the `proof.json` of an artifact, if it has one."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return read_json(folder / "proof.json")["checks"]
-    return []
+def _checks(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The checks in the `proof.json` of an artifact, if it has one; or a note that it is damaged."""
+    try:
+        return read_proof(folder)["checks"], []
+    except FileNotFoundError:
+        return [], []
+    except RunError as error:
+        return [], [error.what]
 
 
 def tail(

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from burnish.core.errors import RunError
+from burnish.core.files import parsed_json
 from burnish.core.fingerprint import of_value
 
 
@@ -185,10 +186,10 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     text = read_text(path)
     try:
-        value = json.loads(text)
+        value = parsed_json(text)
     except json.JSONDecodeError as error:
         raise broken(path, f"is not valid JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise broken(path, f"is not valid JSON ({error})") from None
     if not isinstance(value, dict):
         raise broken(path, f"contains a {type(value).__name__} instead of an object")

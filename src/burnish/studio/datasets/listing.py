@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from burnish.core.files import read_json
+from burnish.core.files import jsonable, read_json
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.index.entry import StepEntry, entry_of
 from burnish.studio.datasets.names import KINDS, Dataset, file_of, is_askable, is_own_name, upload_of, uploaded
@@ -90,7 +90,7 @@ def _counts(folder: Path) -> dict[str, Any]:
     """The counts in the `stats.json` of an artifact; empty if there is none, as in rows that were fetched."""
     with suppress(OSError, ValueError, TypeError, AttributeError):
         stats: dict[str, Any] = read_json(folder / "stats.json")
-        return {key: stats[key] for key in _COUNTS if key in stats}
+        return {key: jsonable(stats[key]) for key in _COUNTS if key in stats}
     return {}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import AskError
+from burnish.core.files import parsed_json
 from burnish.core.printable import encodable
 from burnish.core.runs.locks import held
 from burnish.core.runs.workspace import Workspace
@@ -67,7 +68,7 @@ def tally(*, workspace: Path | str | None = None) -> dict[str, Any]:
     lines = path.read_bytes().splitlines() if path.is_file() else []
     for line in lines:
         try:
-            vote = json.loads(line)
+            vote = parsed_json(line)
             chosen, rejected = str(vote["chosen_model"]), str(vote["rejected_model"])
         except (ValueError, KeyError, TypeError):
             damaged += bool(line.strip())

@@ -1,7 +1,6 @@
 """Who may use the server of the page: one-time tokens that log a browser in, sessions, and tokens of programs."""
 
 import html
-import json
 import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -115,7 +114,7 @@ def announced(address: str, *, workspace: Path | str | None = None) -> Generator
 def server_address(*, workspace: Path | str | None = None) -> str:
     """Where the server of a workspace answers on this machine. Errors: AskError `ask.nothing-to-do` if none runs."""
     path = folder_of(workspace) / "server.json"
-    with suppress(OSError, json.JSONDecodeError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError):
         found = read_json(path)
         if not ProcessIdentity(**found["process"]).has_ended():
             return found["address"]

@@ -55,12 +55,15 @@ def curves(
     """The metrics of each step of a run, or of the one that is named: `{"run": …, "curves": {"loss": …}}`.
 
     A curve has `steps`, `values`, `at` (seconds since 1970) and `count`, the points before it was thinned to at most
-    `points`. Values may be NaN or infinite. `keys` names the metrics; None is all. Errors: AskError `ask.no-such-run`.
+    `points`. Values may be NaN or infinite. `keys` names the metrics; None is all. Errors: AskError `ask.no-such-run`;
+    RunError `run.broken-record` where the events are a folder.
     """
     if points < FEWEST_POINTS:
         fix = f"ask for {FEWEST_POINTS} points or more"
         raise AskError("ask.wrong-value", f"a curve of {points} points shows nothing", fix)
     runs = Workspace.find(workspace).find_runs(name)
+    for run in runs:
+        run.refuse_misplaced_logs()
     return [
         {
             "run": run.name,

@@ -14,6 +14,7 @@ from burnish.core.paths.within import file_within
 from burnish.core.runs.records import broken
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
+from burnish.studio.proving import read_proof
 
 MOST_FILES = 5_000
 _SAMPLE = "sample.jsonl"
@@ -57,15 +58,13 @@ def file_of(recipe: str, number: int, step: str, name: str, *, workspace: Path |
 
 
 def proof_of(recipe: str, number: int, step: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
-    """The proof of a training. Errors: AskError `ask.bad-reference` for a step without one."""
-    path = step_of(recipe, number, step, workspace=workspace).out / "proof.json"
-    if not path.is_file():
-        fix = "a training has one with `prove`, see docs/guides/prove.md"
-        raise AskError("ask.bad-reference", f"step {step} has no proof", fix)
+    """The proof of a training. Errors: AskError `ask.bad-reference` for a step without one; RunError
+    `run.broken-record`."""
     try:
-        return orjson.loads(path.read_bytes())
-    except ValueError as error:
-        raise broken(path, f"is no JSON ({error})") from None
+        return read_proof(step_of(recipe, number, step, workspace=workspace).out)
+    except FileNotFoundError:
+        fix = "a training has one with `prove`, see docs/guides/prove.md"
+        raise AskError("ask.bad-reference", f"step {step} has no proof", fix) from None
 
 
 def sample_of(recipe: str, number: int, step: str, *, workspace: Path | str | None = None) -> list[dict[str, Any]]:

@@ -4,15 +4,18 @@ A cursor such as `0.812.77-5f2c01` says how far each step's `events.jsonl` was r
 folders they were: a step that another run has done has its events there.
 """
 
+import contextlib
 import hashlib
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Any, cast
 
 import orjson
 
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, RunError
+from burnish.core.runs.run import Run
 from burnish.core.runs.submitted import is_in_progress
 from burnish.core.runs.workspace import Workspace
 
@@ -114,7 +117,7 @@ class Follower:
         """Whether nothing will be written, unless the run is resumed."""
         if is_in_progress(self._place, self._recipe, self._number):
             return False
-        return not any(run.is_alive() for run in self._place.steps_of(self._recipe, self._number).values())
+        return not any(_is_alive(run) for run in self._place.steps_of(self._recipe, self._number).values())
 
     def _lines(self, place: int, path: Path) -> list[bytes]:
         """The next whole lines of a file."""
@@ -176,11 +179,18 @@ class Follower:
         return offsets if match[2] == self._tag and len(offsets) == len(self._files) else None
 
 
+def _is_alive(run: Run) -> bool:
+    """Not where a log of the step is a folder: what is known of the run says so."""
+    with contextlib.suppress(RunError):
+        return run.is_alive()
+    return False
+
+
 def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        return status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return 0
 
 
 def _event_of(line: bytes) -> dict[str, Any] | None:
