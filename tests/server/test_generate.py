@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -12,8 +13,10 @@ import pytest
 from starlette.requests import Request
 
 import burnish
+from burnish.serve.http.orders import draw_of
+from burnish.serve.http.wire.requests import CompletionRequest
 from burnish.server.app import make_app
-from burnish.server.routes.generate import playground_of
+from burnish.server.routes.generate import Parameters, playground_of
 from burnish.server.settings import Settings
 from studio_server import serving
 
@@ -58,6 +61,14 @@ def test_a_server_has_one_playground_from_the_start(tmp_path):
     app = make_app(Settings(tmp_path))
     asked = Request({"type": "http", "app": app})
     assert asyncio.run(playground_of(asked)) is app.state.playground
+
+
+def test_the_schema_says_how_tokens_are_drawn_where_nothing_is_given():
+    drawn = draw_of(CompletionRequest(model="m", prompt="x"), None, None)
+    said = re.findall(r"(\w+) (\d\.\d)", " ".join(Parameters.__doc__.split()))
+    assert {"temperature", "top_p"} <= {name for name, _ in said}
+    assert said == [(name, str(getattr(drawn, name))) for name, _ in said]
+    assert drawn.top_k is None  # as it says too
 
 
 def test_a_model_and_its_adapter_answer_side_by_side_and_a_warm_answer_is_quick(studio):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import openai
 import pytest
-from openai.types.fine_tuning import FineTuningJobEvent
+from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 
 from burnish.studio.serving.logins import add_token
 from studio_server import serving
@@ -70,7 +70,9 @@ def test_a_server_that_stops_ends_the_stream_of_a_job(tmp_path):
     with serving(tmp_path) as studio:
         file = studio.page.post("/v1/files", data={"purpose": "fine-tune"}, files={"file": ("a.jsonl", lines(CHAT))})
         asked = {"model": "builtin:pocket", "training_file": file.json()["id"]}
-        job = studio.page.post("/v1/fine_tuning/jobs", json=asked).json()["id"]  # it waits: there is no worker
+        made = studio.page.post("/v1/fine_tuning/jobs", json=asked)  # it waits: there is no worker
+        assert FineTuningJob.model_validate_json(made.content).error is None
+        job = made.json()["id"]
         path = f"/v1/fine_tuning/jobs/{job}/events"
         with studio.page.stream("GET", path, params={"stream": True}) as answer:
             said = answer.iter_lines()

@@ -1,5 +1,7 @@
 """What the routes of machine, stages, recipes and plans answer."""
 
+import re
+
 import pytest
 
 from burnish.core.errors import AskError
@@ -58,12 +60,20 @@ def test_a_recipe_outside_of_the_workspace_is_not_found(studio, name):
     assert get(studio, f"/recipes/{name}", 404)
 
 
+def test_a_metric_that_is_named_a_total_is_a_counter(studio):
+    kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)$", studio.page.get("/api/v1/metrics").text, re.MULTILINE))
+    assert kinds["burnish_audit_lost_total"] == "counter"
+    assert {kind for name, kind in kinds.items() if name.endswith("_total")} == {"counter"}
+
+
 def test_a_plan_says_what_would_run_and_how_to_write_it(studio):
     found = post(studio, "/plans", recipe="demo", settings=["tune.max_steps=3"], only=["data"])
     assert [step["action"] for step in found["steps"]] == ["run", "run"]
     assert found["command"] == "burnish run demo --set tune.max_steps=3 --only data"
     assert "burnish.run(" in found["python"]
-    assert post(studio, "/plans", yaml=found["yaml"])["values"] == found["values"]
+    again = post(studio, "/plans", yaml=found["yaml"])
+    assert again["values"] == found["values"]
+    assert again["command"] == "burnish run demo.yaml"  # as the page calls the file
 
 
 def test_a_plan_of_one_stage(studio):

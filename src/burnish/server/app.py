@@ -48,7 +48,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.state.audit = Audit(settings.state / "audit.jsonl")
     app.state.metrics.watch("burnish_streams", "Streams of events that are open.", lambda: app.state.streams.open)
     help_of = "Lines that could not be written to audit.jsonl, such as on a full disk."
-    app.state.metrics.watch("burnish_audit_lost_total", help_of, lambda: app.state.audit.lost)
+    app.state.metrics.watch_total("burnish_audit_lost", help_of, lambda: app.state.audit.lost)
     for router in AT_ROOT:
         app.include_router(router, responses=_PROBLEMS)
     for router in OF_OPENAI:

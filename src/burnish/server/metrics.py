@@ -1,9 +1,11 @@
 """Metrics of the server for Prometheus, in a registry of its own: requests, streams, jobs by state."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from burnish.jobs.queue.job import JobState
 
@@ -28,6 +30,10 @@ class Metrics:
         """A gauge that is read when the metrics are."""
         Gauge(name, help, registry=self._registry).set_function(read)
 
+    def watch_total(self, name: str, help: str, read: Callable[[], float]) -> None:
+        """A counter `NAME_total` that is read when the metrics are."""
+        self._registry.register(_Total(name, help, read))
+
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request that has ended."""
         known = method if method in _METHODS else "other"
@@ -48,6 +54,14 @@ class Metrics:
     def text(self) -> bytes:
         """The page that Prometheus reads."""
         return generate_latest(self._registry)
+
+
+class _Total(Collector):
+    def __init__(self, name: str, help: str, read: Callable[[], float]) -> None:
+        self._name, self._help, self._read = name, help, read
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily(self._name, self._help, value=self._read())
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -50,6 +50,17 @@ def test_only_the_metrics_that_are_named_are_given(run, workspace):
         curves("r/1", points=2, workspace=workspace.root)
 
 
+def test_a_metric_that_a_step_has_not_may_come_until_it_has_succeeded(run, workspace):
+    run.events.append(Metric(step=1, values={"loss": 1.0, "lr": 2.0}))
+    run.transition("running")
+    assert curves("r/1/tune", ["nope"], workspace=workspace.root)[0]["curves"] == {}
+    run.transition("succeeded")
+    assert list(curves("r/1/tune", ["lr"], workspace=workspace.root)[0]["curves"]) == ["lr"]
+    with pytest.raises(AskError, match="r/1/tune has no metric 'nope'") as caught:
+        curves("r/1/tune", ["lr", "nope"], workspace=workspace.root)
+    assert (caught.value.code, caught.value.fix) == ("ask.wrong-value", "name some of loss, lr")
+
+
 def test_a_long_curve_is_thinned_and_keeps_its_peaks(run, workspace):
     values = [random.Random(step).random() for step in range(30_000)]
     values[12_345], values[20_001] = 50.0, -50.0

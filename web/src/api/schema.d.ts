@@ -3993,7 +3993,9 @@ export interface components {
         };
         /**
          * Parameters
-         * @description How tokens are drawn; what is not given is as the model's generation config says.
+         * @description How tokens are drawn. What is not given is as in OpenAI's API, whatever the model's generation config says:
+         *     temperature 1.0, top_p 1.0, repetition_penalty 1.0, frequency_penalty 0.0, presence_penalty 0.0, min_p 0.0, and no
+         *     top_k.
          */
         Parameters: {
             /** Chat Template Kwargs */
@@ -5473,11 +5475,11 @@ export interface components {
          */
         burnish__server__routes__openai__fine_tuning__JobError: {
             /** Code */
-            code?: string | null;
+            code: string;
             /** Message */
-            message?: string | null;
+            message: string;
             /** Param */
-            param?: string | null;
+            param: string | null;
         };
         /**
          * Move
@@ -8056,7 +8058,7 @@ export interface operations {
     list_curves: {
         parameters: {
             query?: {
-                /** @description Metrics; all without it. */
+                /** @description Metrics; all without it. One that is not there yet is left out. */
                 key?: string[] | null;
                 points?: number;
             };

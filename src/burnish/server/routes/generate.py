@@ -33,7 +33,9 @@ class ChatMessage(BaseModel):
 
 
 class Parameters(BaseModel):
-    """How tokens are drawn; what is not given is as the model's generation config says."""
+    """How tokens are drawn. What is not given is as in OpenAI's API, whatever the model's generation config says:
+    temperature 1.0, top_p 1.0, repetition_penalty 1.0, frequency_penalty 0.0, presence_penalty 0.0, min_p 0.0, and no
+    top_k."""
 
     model_config = ConfigDict(extra="forbid")
 

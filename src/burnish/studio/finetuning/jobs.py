@@ -181,7 +181,7 @@ def _as_job(record: FineTuningRecord, states: Sequence[StepState], place: Worksp
         "user_provided_suffix": record.suffix,
         "metadata": record.metadata or None,
         "trained_tokens": tokens,
-        "error": _error(states) if status == "failed" else {},
+        "error": _error(states) if status == "failed" else None,
         "result_files": [],
         "integrations": [],
         "organization_id": "local",

@@ -15,7 +15,7 @@ from burnish.studio.recipes.given import Given
 def forms_of(
     given: Given, recipe: Recipe, *, start: str | None = None, force: Sequence[str] = (), only: Sequence[str] = ()
 ) -> dict[str, str]:
-    """`yaml`, `command` and `python` that run what was given. A recipe without a name of its own is `recipe.yaml`."""
+    """`yaml`, `command` and `python` that run what was given. One that is not on the shelf is saved as `NAME.yaml`."""
     options = {"start": start, "force": list(force), "only": list(only)}
     return {
         "yaml": yaml.safe_dump(recipe.as_dict(), sort_keys=False, allow_unicode=True, width=110),
@@ -34,7 +34,7 @@ def _command(given: Given, recipe: Recipe, options: dict[str, Any]) -> str:
             else:
                 words += [f"--{key.replace('_', '-')}", flow(value)]
         return shlex.join([*words, *(["--force"] if options["force"] else [])])
-    words = ["burnish", "run", given.name or "recipe.yaml"]
+    words = ["burnish", "run", given.name or f"{recipe.name}.yaml"]
     if given.name is not None:
         words += [word for setting in given.settings for word in ("--set", setting)]
     words += ["--from", options["start"]] if options["start"] else []

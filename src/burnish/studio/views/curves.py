@@ -55,7 +55,8 @@ def curves(
     """The metrics of each step of a run, or of the one that is named: `{"run": …, "curves": {"loss": …}}`.
 
     A curve has `steps`, `values`, `at` (seconds since 1970) and `count`, the points before it was thinned to at most
-    `points`. Values may be NaN or infinite. `keys` names the metrics; None is all. Errors: AskError `ask.no-such-run`;
+    `points`. Values may be NaN or infinite. `keys` names the metrics; None is all. One that is not there yet is
+    left out. Errors: AskError `ask.no-such-run`; `ask.wrong-value` for a metric that no step has, where all succeeded;
     RunError `run.broken-record` where the events are a folder.
     """
     if points < FEWEST_POINTS:
@@ -64,13 +65,22 @@ def curves(
     runs = Workspace.find(workspace).find_runs(name)
     for run in runs:
         run.refuse_misplaced_logs()
+    have_ended = keys is not None and all(run.state == "succeeded" for run in runs)  # before they are read
+    found = [(run, _known.columns(run.events.path, keys)) for run in runs]
+    if have_ended:
+        _refuse_unknown(keys or (), found)
     return [
-        {
-            "run": run.name,
-            "curves": {key: _thinned(column, points) for key, column in _known.columns(run.events.path, keys).items()},
-        }
-        for run in runs
+        {"run": run.name, "curves": {key: _thinned(column, points) for key, column in columns.items()}}
+        for run, columns in found
     ]
+
+
+def _refuse_unknown(keys: Collection[str], found: Sequence[tuple[Run, Collection[str]]]) -> None:
+    unknown = sorted(set(keys).difference(*(columns for _, columns in found)))
+    if unknown:
+        known = sorted({name for run, _ in found for name in _known.columns(run.events.path, None)})
+        what = f"{found[0][0].name} has no metric {unknown[0]!r:.60}"
+        raise AskError("ask.wrong-value", what, f"name some of {', '.join(known)}" if known else "it has no metrics")
 
 
 def _thinned(column: Column, points: int) -> dict[str, Any]:

@@ -126,9 +126,9 @@ class NewJob(_Asked):
 class JobError(BaseModel):
     """Why a job failed."""
 
-    code: str | None = None
-    message: str | None = None
-    param: str | None = None
+    code: str
+    message: str
+    param: str | None
 
 
 class Job(BaseModel):

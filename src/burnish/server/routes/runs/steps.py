@@ -79,7 +79,10 @@ def list_curves(
     number: Number,
     step: Step,
     place: Place,
-    key: Annotated[list[str] | None, Query(max_length=100, description="Metrics; all without it.")] = None,
+    key: Annotated[
+        list[str] | None,
+        Query(max_length=100, description="Metrics; all without it. One that is not there yet is left out."),
+    ] = None,
     points: Annotated[int, Query(ge=curve_views.FEWEST_POINTS, le=20_000)] = 2000,
 ) -> Curves:
     """Curves of metrics, thinned so that the extremes stay."""
