@@ -22,6 +22,7 @@ from burnish.data.dataset import (
     splits,
 )
 from burnish.data.document import make_row
+from burnish.data.paging.pages import prepared_page
 from burnish.testing import input_at
 
 
@@ -325,3 +326,39 @@ def test_an_unknown_layout_of_a_file_leads_to_a_step_that_has_the_settings(tmp_p
     assert caught.value.fix.startswith("add a step with `stage: prepare` and the file as its `source`")
     assert "set `format: …`" in caught.value.fix
     assert "`columns: {" in caught.value.fix
+
+
+def footer(whole):
+    """Where the description of a file begins."""
+    return len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+
+
+DAMAGES = {
+    "empty": lambda whole: b"",
+    "cut off": lambda whole: whole[:-20],
+    "no parquet": lambda whole: b"rows",
+    "its footer": lambda whole: whole[: footer(whole)] + bytes(len(whole) - 8 - footer(whole)) + whole[-8:],
+    "its rows": lambda whole: whole[:4] + bytes(footer(whole) - 4) + whole[footer(whole) :],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_of_a_prepared_dataset_is_an_error_with_its_path(tmp_path, damage):
+    with DatasetWriter(tmp_path) as writer:
+        for number in range(50):
+            writer.write(row(number), "train")
+    (tmp_path / "stats.json").write_text("{}")
+    path = tmp_path / "train.parquet"
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    reads = {
+        "count": lambda: row_count(tmp_path, "train"),
+        "page": lambda: prepared_page(tmp_path, "train", 0, 10),
+        "rows": lambda: list(read_rows(tmp_path, "train")),
+        "found": lambda: list(find_rows(input_at(tmp_path), "train", ["id"])),
+    }
+    if damage == "its rows":
+        assert reads.pop("count")() == 50
+    for read in reads.values():
+        with pytest.raises(DataError, match=str(path)) as caught:
+            read()
+        assert caught.value.code == "data.unreadable"

@@ -1,7 +1,8 @@
 """A prepared dataset on disk: written as a stream, and read back row by row (docs/architecture/contracts.md)."""
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 
 from burnish.core.context import Input
 from burnish.core.errors import DataError
+from burnish.core.printable import one_line
 from burnish.data.document import Row
 from burnish.data.mapping import detect, map_rows
 from burnish.data.profile import Profile
@@ -110,7 +112,7 @@ def read_rows(path: Path, split: str) -> Iterator[Row]:
 def read_counted(path: Path, split: str) -> Iterator[tuple[Row, dict[str, int]]]:
     """Rows with their `tokens` and `learned` where `prepare` rendered them (else an empty dict)."""
     file = _rows_file(path, split)
-    with pq.ParquetFile(file) as parquet:
+    with open_split(file) as parquet:
         names = [name for name in ("row", "tokens", "learned") if name in parquet.schema_arrow.names]
         if "row" not in names:
             raise DataError("data.not-prepared", f"{file} has no column 'row'", "make it with `burnish prepare`")
@@ -127,7 +129,7 @@ def find_rows(input: Input, split: str, ids: Collection[str]) -> Iterator[Row]:
     if not is_prepared(input.path):
         yield from (row for row in open_rows(input, split) if row["id"] in ids)
         return
-    with pq.ParquetFile(_rows_file(input.path, split)) as parquet:
+    with open_split(_rows_file(input.path, split)) as parquet:
         for group in range(parquet.num_row_groups):
             names = parquet.read_row_group(group, columns=["id"])["id"].to_pylist()
             places = [place for place, name in enumerate(names) if name in ids]
@@ -137,9 +139,24 @@ def find_rows(input: Input, split: str, ids: Collection[str]) -> Iterator[Row]:
 
 
 def row_count(path: Path, split: str) -> int:
-    """How many rows a split of a prepared dataset has, without reading them."""
+    """How many rows a split of a prepared dataset has, without reading them. Errors: those of `open_split`."""
     file = split_file(path, split)
-    return pq.read_metadata(file).num_rows if file.exists() else 0
+    if not file.exists():
+        return 0
+    with open_split(file) as parquet:
+        return parquet.metadata.num_rows
+
+
+@contextmanager
+def open_split(file: Path) -> Generator[pq.ParquetFile]:
+    """The file of a split. DataError `data.unreadable` with its path if it is damaged, also where that is found only
+    when its rows are read."""
+    try:
+        with pq.ParquetFile(file) as parquet:
+            yield parquet
+    except (pa.ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        fix = "restore it from a copy, or remove its step and run the recipe again"
+        raise DataError("data.unreadable", f"{file} cannot be read: {one_line(str(error)):.300}", fix) from error
 
 
 def _rows_file(path: Path, split: str) -> Path:

@@ -7,9 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
-from burnish.data.dataset import row_count, split_file
+from burnish.data.dataset import open_split, row_count, split_file
 from burnish.data.paging.index import PageIndex
 from burnish.data.reader import read
 from burnish.data.record import Bad, ReadReport, Record
@@ -62,7 +60,7 @@ def prepared_page(folder: Path, split: str, offset: int, limit: int) -> list[Sho
     found: list[Shown] = []
     if offset >= row_count(folder, split):
         return found
-    with pq.ParquetFile(split_file(folder, split)) as parquet:
+    with open_split(split_file(folder, split)) as parquet:
         names = [name for name in ("row", "tokens", "learned") if name in parquet.schema_arrow.names]
         first = 0
         for group in range(parquet.num_row_groups):
