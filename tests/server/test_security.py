@@ -4,13 +4,27 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
 import httpx
 import pytest
 
 from burnish.core.access.keys import digest_of
+from burnish.core.errors import AskError
 from burnish.core.processes import module_command
-from burnish.studio.serving.logins import add_token, list_tokens, logins, new_login, remove_token, sessions
+from burnish.server.__main__ import _arguments, _made
+from burnish.server.security.forwarded import proxies_of
+from burnish.server.security.hosts import hosts_of
+from burnish.studio.serving.logins import (
+    add_token,
+    announced,
+    list_tokens,
+    logins,
+    new_login,
+    remove_token,
+    server_address,
+    sessions,
+)
 
 SESSION, RUNS = "/api/v1/session", "/api/v1/runs"
 
@@ -179,12 +193,71 @@ def test_the_audit_log_says_who_did_what_and_no_secret(studio):
         assert secret not in text
 
 
-def test_an_open_bind_needs_a_token(tmp_path):
-    command = module_command("burnish.server", "--workspace", str(tmp_path), "--host", "0.0.0.0", "--port", "0")
+def refused(folder, *options):
+    """The error of a server that does not start, and its exit status."""
+    command = module_command("burnish.server", "--workspace", str(folder), "--port", "0", *options)
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    error = json.loads(done.stdout)["error"]
-    assert (done.returncode, error["code"]) == (2, "ask.missing-key")
+    assert done.stderr == ""
+    return json.loads(done.stdout)["error"], done.returncode
+
+
+def test_an_open_bind_needs_a_token_and_makes_nothing_without_one(tmp_path):
+    error, status = refused(tmp_path / "none" / "work", "--host", "0.0.0.0")
+    assert (status, error["code"]) == (2, "ask.missing-key")
     assert "burnish tokens add" in error["fix"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_workspace_that_cannot_be_written_is_one_error_with_its_file(tmp_path):
+    (tmp_path / ".burnish").write_text("in the way")
+    error, _ = refused(tmp_path)
+    assert error["what"] == f"{tmp_path}/.burnish is a file, expected a folder"
+    assert "rename or remove it" in error["fix"]
+
+
+@pytest.mark.parametrize("option", [("--trusted-proxy", "not an ip"), ("--allow-host", "http://x/y")])
+def test_a_proxy_or_host_that_could_never_match_is_refused_at_the_start(tmp_path, option):
+    asked = _arguments(["--workspace", str(tmp_path / "work"), "--port", "0", *option])
+    with ExitStack() as kept, pytest.raises(AskError, match=f"{option[0]}: '{option[1]}'"):
+        _made(asked, kept)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_proxies_are_compared_as_connections_have_them():
+    assert proxies_of(["127.0.0.1", "[::1]", "0:0::1"]) == ("127.0.0.1", "::1", "::1")
+
+
+@pytest.mark.parametrize("host", ["http://x/y", "x/y", "*", "", "x:", "x:70000", "a b", "::1", "bücher.example"])
+def test_a_host_that_could_never_match_is_refused(host):
+    with pytest.raises(AskError, match="--allow-host"):
+        hosts_of([host])
+
+
+def test_hosts_are_taken_as_browsers_send_them():
+    assert hosts_of(["Studio.Example:81", "[::1]:9", "x", "my_box"]) == ("studio.example:81", "[::1]:9", "x", "my_box")
+
+
+def test_of_two_servers_the_one_that_goes_on_is_found(tmp_path):
+    with announced("http://127.0.0.1:1", workspace=tmp_path):
+        with announced("http://127.0.0.1:2", workspace=tmp_path):
+            assert server_address(workspace=tmp_path) == "http://127.0.0.1:2"
+        assert server_address(workspace=tmp_path) == "http://127.0.0.1:1"
+    with pytest.raises(AskError, match="no server of this workspace runs"):
+        server_address(workspace=tmp_path)
+
+
+def test_a_server_that_was_killed_is_not_found_and_leaves_no_file(tmp_path):
+    with announced("http://127.0.0.1:1", workspace=tmp_path):
+        [path] = (tmp_path / ".burnish" / "access").glob("server-*")
+        said = json.loads(path.read_text())
+        child = subprocess.Popen([sys.executable, "-c", ""])
+        killed = {**said["process"], "pid": child.pid}
+        child.wait()
+        other = path.with_name("server-1-2.json")
+        other.write_text(json.dumps({"address": "http://127.0.0.1:2", "process": killed}))
+        path.with_name("server-1-3.json").write_text("{")
+        assert server_address(workspace=tmp_path) == "http://127.0.0.1:1"
+        assert not other.exists()
 
 
 def test_ui_tells_where_the_server_is_and_logs_in_again(studio):
@@ -201,8 +274,6 @@ def test_a_damaged_file_of_sessions_is_named(tmp_path):
     tickets.issue("browser", 60)
     path = tmp_path / ".burnish" / "access" / "sessions.json"
     path.write_text(path.read_text()[:-20])
-    from burnish.core.errors import AskError
-
     with pytest.raises(AskError, match="is damaged") as caught:
         tickets.find("x")
     assert "remove it" in caught.value.fix

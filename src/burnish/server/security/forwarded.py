@@ -1,10 +1,28 @@
 """What a reverse proxy says of the request that it passes on: believed from the addresses that the server was told."""
 
+import ipaddress
+from collections.abc import Iterable
+
 from starlette.types import Scope
 
+from burnish.core.errors import AskError
 from burnish.server.settings import Settings
 
 _SCHEMES = ("http", "https")
+
+
+def proxies_of(given: Iterable[str]) -> tuple[str, ...]:
+    """Values of `--trusted-proxy`, as connections have them. Errors: AskError `ask.wrong-value`."""
+    return tuple(_address(value.strip()) for value in given)
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        what = f"--trusted-proxy: '{value[:80]}' is not the address of one machine"
+        fix = "give the IP address that the proxy connects from, such as 127.0.0.1; once for each proxy"
+        raise AskError("ask.wrong-value", what, fix) from None
 
 
 def apply_forwarded(scope: Scope, settings: Settings) -> None:

@@ -3,10 +3,29 @@
 A page of any site can point its own name at 127.0.0.1 (DNS rebinding); the browser then sends that name as `Host`.
 """
 
+import re
+from collections.abc import Iterable
+
 from burnish.core.errors import AskError
 from burnish.server.settings import Settings
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"([a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?")
+"""As browsers send it: lower case, and other letters as `xn--`."""
+
+
+def hosts_of(given: Iterable[str]) -> tuple[str, ...]:
+    """Values of `--allow-host`, as browsers send them. Errors: AskError `ask.wrong-value`."""
+    return tuple(_host(value.strip().lower()) for value in given)
+
+
+def _host(value: str) -> str:
+    found = _HOST.fullmatch(value)
+    if found is None or not 0 < int(found["port"] or 1) < 65_536:
+        what = f"--allow-host: '{value[:80]}' is not a host as browsers send it"
+        fix = "give its name alone, with the port where the address has one, such as studio.example.org:8443"
+        raise AskError("ask.wrong-value", what, fix)
+    return value
 
 
 class Hosts:
@@ -19,7 +38,7 @@ class Hosts:
         own = {f"{name}:{settings.port}" for name in names}
         if settings.port == _DEFAULT_PORTS["http"]:
             own |= set(names)
-        given = {host.lower() for host in settings.allowed_hosts}
+        given = set(settings.allowed_hosts)
         self._hosts = own | given
         self._origins = {f"http://{host}" for host in own | given} | {f"https://{host}" for host in given}
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from burnish.core.access.keys import SCOPES, Key, add_key, read_keys, remove_key
 from burnish.core.access.tickets import Tickets
@@ -15,7 +16,7 @@ from burnish.core.errors import AskError
 from burnish.core.files import read_json, write_atomically, write_json
 from burnish.core.naming import nearest
 from burnish.core.runs.workspace import Workspace
-from burnish.jobs.identity import ProcessIdentity, this_process
+from burnish.jobs.identity import ProcessIdentity, numbering, this_process
 
 LOGIN_SECONDS = 15 * 60
 SESSION_SECONDS = 30 * 86_400
@@ -98,24 +99,44 @@ def remove_token(name: str, *, workspace: Path | str | None = None) -> None:
 
 @contextmanager
 def announced(address: str, *, workspace: Path | str | None = None) -> Generator[None]:
-    """While the server answers at `address`, other processes of this machine find it (see `server_address`)."""
-    path = folder_of(workspace) / "server.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    own = {"address": address, "process": asdict(this_process())}
-    write_json(path, own, mode=0o600)
+    """While the server answers at `address`, other processes of this machine find it (see `server_address`). Each
+    server of a workspace has a file of its own. Errors: OSError if it cannot be written."""
+    folder = folder_of(workspace)
+    folder.mkdir(parents=True, exist_ok=True)
+    own = this_process()
+    path = folder / f"server-{own.pid}-{urlsplit(address).port}.json"
+    written = {"address": address, "process": asdict(own)}
+    write_json(path, written, mode=0o600)
     try:
         yield
     finally:
         with suppress(OSError, ValueError):
-            if read_json(path) == own:
+            if read_json(path) == written:
                 os.unlink(path)
 
 
 def server_address(*, workspace: Path | str | None = None) -> str:
-    """Where the server of a workspace answers on this machine. Errors: AskError `ask.nothing-to-do` if none runs."""
-    path = folder_of(workspace) / "server.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        found = read_json(path)
-        if not ProcessIdentity(**found["process"]).has_ended():
-            return found["address"]
-    raise AskError("ask.nothing-to-do", "no server of this workspace runs", "start one: burnish ui")
+    """Where a server of a workspace answers: the one that was started last, on this machine if there is one.
+
+    Errors: AskError `ask.nothing-to-do` if none runs.
+    """
+    here, found = numbering(), _servers(folder_of(workspace))
+    if not found:
+        raise AskError("ask.nothing-to-do", "no server of this workspace runs", "start one: burnish ui")
+    _, _, address = max((process.boot == here, changed, address) for process, changed, address in found)
+    return address
+
+
+def _servers(folder: Path) -> list[tuple[ProcessIdentity, int, str]]:
+    """The processes of those that run, when they were started, and their addresses. A file of one that was killed is
+    removed."""
+    found: list[tuple[ProcessIdentity, int, str]] = []
+    for path in folder.glob("server-*.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):  # it has just ended, or is damaged
+            said = read_json(path)
+            process = ProcessIdentity(**said["process"])
+            if process.has_ended():
+                path.unlink()
+            else:
+                found.append((process, path.stat().st_mtime_ns, str(said["address"])))
+    return found
