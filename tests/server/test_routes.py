@@ -35,7 +35,7 @@ def test_a_stage_has_the_schema_of_its_settings(studio):
     found = get(studio, "/stages/sft")
     assert found["json_schema"]["properties"]["learning_rate"]["description"]
     assert found["family"] == "train"
-    assert {"learning_rate", "method.rank"} <= set(found["usual"])
+    assert {"learning_rate", "method.rank", "epochs", "batch_size"} <= set(found["usual"])
     assert "neftune_alpha" not in found["usual"]
 
 

@@ -1,21 +1,28 @@
-"""Which settings one usually sets: those that the shipped recipes do. A form shows these first."""
+"""Which settings one usually sets: those that the shipped recipes do, and of a training how long. A form shows them."""
 
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from typing import Any, cast
 
+from burnish.core.catalog import stage as row_of
 from burnish.core.recipes.yaml import read_yaml
 from burnish.studio.planning import shipped_recipes
 
 _SHARE = 0.2
 """A setting is usual if at least this share of a stage's steps set it."""
+_OF_TRAININGS = ("epochs", "batch_size", "learning_rate")
+"""What a person who trains looks for, whatever our recipes set."""
 
 
 def usual(stage: str) -> list[str]:
-    """Paths of the settings of a stage that shipped recipes set, such as `method.rank`, the most common first."""
+    """Paths of the settings of a stage that shipped recipes set, such as `method.rank`, the most common first, and the
+    epochs, batch size and learning rate of a training."""
     steps, found = _counts()
-    return [path for path, count in found.get(stage, Counter()).most_common() if count >= _SHARE * steps[stage]]
+    common = [path for path, count in found.get(stage, Counter()).most_common() if count >= _SHARE * steps[stage]]
+    fields = row_of(stage).spec_type().model_fields
+    trained = [name for name in _OF_TRAININGS if name in fields] if "epochs" in fields else []
+    return list(dict.fromkeys([*common, *trained]))
 
 
 @cache
