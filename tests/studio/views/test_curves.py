@@ -78,6 +78,35 @@ def test_a_long_curve_is_thinned_and_keeps_its_peaks(run, workspace):
     assert loss["values"] == [values[step] for step in loss["steps"]]
 
 
+def test_an_average_is_over_all_points_also_where_few_are_kept(run, workspace):
+    draw = random.Random(0)
+    values = [draw.expovariate(4) for _ in range(20_000)]  # many are low, few are high: the kept ones stand far above
+    values[700] = math.nan
+    named = {step: repr(value).replace("nan", '"NaN"') for step, value in enumerate(values)}
+    lines = (f'{{"at":1.0,"kind":"metric","step":{10 * step},"values":{{"loss":{named[step]}}}}}\n' for step in named)
+    run.events.path.write_text("".join(lines))
+    (found,) = curves("r/1/tune", points=1500, smoothing=0.99, workspace=workspace.root)
+    loss = found["curves"]["loss"]
+    plain, mean, weight = {}, 0.0, 0.0
+    for step, value in enumerate(values):
+        if value == value:
+            kept = 0.99 ** (20 if step == 701 else 10)
+            mean, weight = kept * mean + 0.01 * value, kept * weight + 0.01
+        plain[10 * step] = mean / weight
+    assert len(loss["steps"]) <= 1500 < loss["count"]
+    assert loss["smoothed"] == pytest.approx([plain[step] for step in loss["steps"]])
+    assert loss["weight"] == pytest.approx(weight)
+
+
+def test_a_smoothing_is_from_0_to_below_1(run, workspace):
+    run.events.append(Metric(step=1, values={"loss": 1.0}))
+    (plain,) = curves("r/1/tune", workspace=workspace.root)
+    assert "smoothed" not in plain["curves"]["loss"]
+    for wrong in (-0.1, 1.0, math.nan):
+        with pytest.raises(AskError, match="gives no average"):
+            curves("r/1/tune", smoothing=wrong, workspace=workspace.root)
+
+
 @given(
     st.lists(st.floats(-9, 9) | st.sampled_from([math.nan, math.inf]), min_size=9, max_size=300),
     st.integers(FEWEST_POINTS, 8),

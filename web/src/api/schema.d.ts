@@ -2537,16 +2537,23 @@ export interface components {
         /**
          * Curve
          * @description A metric by step. `count` is the number of points before thinning; NaN and infinities are strings.
+         *
+         *     `smoothed` is the exponential moving average over all points, at the points that are kept; `weight` is the sum of
+         *     the weights of the last one. Both are null where no smoothing was asked for.
          */
         Curve: {
             /** At */
             at: number[];
             /** Count */
             count: number;
+            /** Smoothed */
+            smoothed?: (number | ("NaN" | "Infinity" | "-Infinity"))[] | null;
             /** Steps */
             steps: number[];
             /** Values */
             values: (number | ("NaN" | "Infinity" | "-Infinity"))[];
+            /** Weight */
+            weight?: number | null;
         };
         /**
          * Curves
@@ -8061,6 +8068,8 @@ export interface operations {
                 /** @description Metrics; all without it. One that is not there yet is left out. */
                 key?: string[] | null;
                 points?: number;
+                /** @description Of the moving average that is given too, per step; 0 gives none. */
+                smoothing?: number;
             };
             header?: never;
             path: {

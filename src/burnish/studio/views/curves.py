@@ -50,15 +50,20 @@ def curves(
     keys: Collection[str] | None = None,
     points: int = 2000,
     *,
+    smoothing: float = 0.0,
     workspace: Path | str | None = None,
 ) -> list[dict[str, Any]]:
     """The metrics of each step of a run, or of the one that is named: `{"run": …, "curves": {"loss": …}}`.
 
     A curve has `steps`, `values`, `at` (seconds since 1970) and `count`, the points before it was thinned to at most
     `points`. Values may be NaN or infinite. `keys` names the metrics; None is all. One that is not there yet is
-    left out. Errors: AskError `ask.no-such-run`; `ask.wrong-value` for a metric that no step has, where all succeeded;
-    RunError `run.broken-record` where the events are a folder.
+    left out. With a `smoothing` above 0 a curve has `smoothed` too: at each point the average over all points up to it,
+    also over those that are not kept; and `weight`, that of the last average (see `average`). Errors: AskError
+    `ask.no-such-run`; `ask.wrong-value` for a metric that no step has, where all succeeded; RunError
+    `run.broken-record` where the events are a folder.
     """
+    if not 0 <= smoothing < 1:
+        raise AskError("ask.wrong-value", f"a smoothing of {smoothing} gives no average", "use one of 0 to below 1")
     if points < FEWEST_POINTS:
         fix = f"ask for {FEWEST_POINTS} points or more"
         raise AskError("ask.wrong-value", f"a curve of {points} points shows nothing", fix)
@@ -70,7 +75,7 @@ def curves(
     if have_ended:
         _refuse_unknown(keys or (), found)
     return [
-        {"run": run.name, "curves": {key: _thinned(column, points) for key, column in columns.items()}}
+        {"run": run.name, "curves": {key: _thinned(column, points, smoothing) for key, column in columns.items()}}
         for run, columns in found
     ]
 
@@ -83,15 +88,38 @@ def _refuse_unknown(keys: Collection[str], found: Sequence[tuple[Run, Collection
         raise AskError("ask.wrong-value", what, f"name some of {', '.join(known)}" if known else "it has no metrics")
 
 
-def _thinned(column: Column, points: int) -> dict[str, Any]:
+def _thinned(column: Column, points: int, smoothing: float) -> dict[str, Any]:
     count = len(column.steps)
     kept = range(count) if count <= points else kept_points(column.values, points)
-    return {
+    found: dict[str, Any] = {
         "steps": [column.steps[i] for i in kept],
         "values": [column.values[i] for i in kept],
         "at": [column.at[i] for i in kept],
         "count": count,
     }
+    if smoothing > 0:
+        means, weight = average(column.steps, column.values, smoothing)
+        found |= {"smoothed": [means[i] for i in kept], "weight": weight}
+    return found
+
+
+def average(steps: Sequence[int], values: Sequence[float], smoothing: float) -> tuple[list[float], float]:
+    """The exponential moving average of a curve, and the weight that its last value stands on.
+
+    The weight of what was falls by `smoothing` per step, also where steps have gaps; the start is corrected as Adam
+    does. A value that is not finite is passed over; before the first finite one the average is NaN. The page has the
+    same formula (`points.ts`) and goes on with it from the last average and its weight.
+    """
+    means: list[float] = []
+    mean, weight, last = 0.0, 0.0, 0
+    for step, value in zip(steps, values, strict=True):
+        if math.isfinite(value):
+            kept = smoothing ** max(1, step - last) if weight else 0.0
+            mean = kept * mean + (1 - smoothing) * value
+            weight = kept * weight + (1 - smoothing)
+            last = step
+        means.append(mean / weight if weight else math.nan)
+    return means, weight
 
 
 def kept_points(values: Sequence[float], points: int) -> list[int]:

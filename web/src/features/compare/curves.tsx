@@ -5,7 +5,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Block, Section } from "@/ui";
 import { Chart } from "@/ui/chart";
-import { curvesQuery, pointsOf } from "./queries";
+import { averageOf, curvesQuery, pointsOf, SMOOTHING } from "./queries";
 
 const FIRST = ["loss", "eval_loss", "reward", "grad_norm", "learning_rate"];
 const HEIGHT = 280;
@@ -35,7 +35,9 @@ export function CompareCurves({ one, other, steps }: CurvesProps) {
   const series = [
     { run: one, colour: 1, curve: left.data?.curves[metric] },
     { run: other, colour: 2, curve: right.data?.curves[metric] },
-  ].flatMap(({ run, colour, curve }) => (curve ? [{ key: run, label: run, colour, points: pointsOf(curve) }] : []));
+  ].flatMap(({ run, colour, curve }) =>
+    curve ? [{ key: run, label: run, colour, points: pointsOf(curve), average: averageOf(curve) }] : [],
+  );
   return (
     <Section
       title={t("compare.curves")}
@@ -83,7 +85,7 @@ export function CompareCurves({ one, other, steps }: CurvesProps) {
       {isLoading ? (
         <Block height={HEIGHT} />
       ) : (
-        <Chart label={`${metric}: ${one}, ${other}`} series={series} log={log} smoothing={0.9} height={HEIGHT} />
+        <Chart label={`${metric}: ${one}, ${other}`} series={series} log={log} smoothing={SMOOTHING} height={HEIGHT} />
       )}
     </Section>
   );

@@ -1,7 +1,7 @@
 // Two runs beside each other: what differs, and their curves.
 import { queryOptions } from "@tanstack/react-query";
 import { answer, api, type Shape } from "@/api/client";
-import type { Points } from "@/ui/chart";
+import type { Average, Points } from "@/ui/chart";
 
 /** [of one, of the other]; a missing value is null. */
 export type Difference = [unknown, unknown];
@@ -27,6 +27,8 @@ export const comparisonQuery = (one: string, other: string) =>
   });
 
 const POINTS = 1_500;
+/** Of the average, per step. */
+export const SMOOTHING = 0.9;
 
 export const curvesQuery = (run: string, step: string) =>
   queryOptions({
@@ -35,7 +37,7 @@ export const curvesQuery = (run: string, step: string) =>
       const [recipe = "", number = "0"] = run.split("/");
       return answer(
         api.GET("/api/v1/runs/{recipe}/{number}/{step}/curves", {
-          params: { path: { recipe, number: Number(number), step }, query: { points: POINTS } },
+          params: { path: { recipe, number: Number(number), step }, query: { points: POINTS, smoothing: SMOOTHING } },
           signal,
         }),
       );
@@ -47,7 +49,15 @@ export const curvesQuery = (run: string, step: string) =>
 /** NaN and infinities come as words. */
 export const pointsOf = (curve: Shape<"Curve">): Points => ({
   steps: curve.steps,
-  values: curve.values.map((value) => (value === "NaN" ? Number.NaN : Number(value))),
+  values: curve.values.map(Number),
+});
+
+/** The average over all points, also over those that were thinned out. */
+export const averageOf = (curve: Shape<"Curve">): Average => ({
+  ...pointsOf(curve),
+  smoothing: SMOOTHING,
+  smoothed: (curve.smoothed ?? []).map(Number),
+  weight: curve.weight ?? 0,
 });
 
 export interface MeasureRow {

@@ -2,7 +2,7 @@
 import { queryOptions } from "@tanstack/react-query";
 import { get, send } from "@/api/call";
 import { address, guarded } from "@/api/transport";
-import type { Points } from "@/ui/chart";
+import type { Average, Points } from "@/ui/chart";
 
 export interface Choice {
   field: string;
@@ -104,26 +104,63 @@ export const runQuery = (name: RunName) =>
 interface SentCurve {
   steps: number[];
   values: (number | string)[];
+  /** Points before thinning. */
+  count: number;
+  smoothed: (number | string)[] | null;
+  weight: number | null;
+}
+
+const POINTS = 5000;
+
+const sentCurves = async (name: StepName, asked: object, signal: AbortSignal) =>
+  Object.entries(
+    (await get<{ curves: Record<string, SentCurve> }>(`${stepPath(name)}/curves`, { points: POINTS, ...asked }, signal))
+      .curves,
+  );
+
+const pointsOf = ({ steps, values }: SentCurve): Points => ({ steps, values: values.map(Number) });
+
+export interface RunCurves {
+  curves: Record<string, Points>;
+  /** The names of those of which not all points were sent. */
+  thinned: string[];
 }
 
 export const curvesQuery = (name: StepName) =>
   queryOptions({
     queryKey: stepKey(name, "curves"),
-    queryFn: async ({ signal }) => {
-      const sent = await get<{ curves: Record<string, SentCurve> }>(
-        `${stepPath(name)}/curves`,
-        { points: 5000 },
-        signal,
-      );
-      return Object.fromEntries(
-        Object.entries(sent.curves).map(([key, { steps, values }]): [string, Points] => [
-          key,
-          { steps, values: values.map(Number) },
-        ]),
-      );
+    queryFn: async ({ signal }): Promise<RunCurves> => {
+      const sent = await sentCurves(name, {}, signal);
+      return {
+        curves: Object.fromEntries(sent.map(([key, curve]) => [key, pointsOf(curve)])),
+        thinned: sent.filter(([, curve]) => curve.count > curve.steps.length).map(([key]) => key),
+      };
     },
     staleTime: Number.POSITIVE_INFINITY, // what comes after is in the events of this visit;
     gcTime: 0, // another visit reads them again
+  });
+
+/** The averages of curves that were thinned: over all their points, which only the server has. */
+export const averagesQuery = (name: StepName, isNeeded: boolean, smoothing: number) =>
+  queryOptions({
+    queryKey: [...stepKey(name, "curves"), smoothing],
+    queryFn: async ({ signal }) => {
+      const sent = await sentCurves(name, { smoothing }, signal);
+      return Object.fromEntries(
+        sent.map(([key, curve]): [string, Average] => [
+          key,
+          {
+            ...pointsOf(curve),
+            smoothing,
+            smoothed: (curve.smoothed ?? []).map(Number),
+            weight: curve.weight ?? 0,
+          },
+        ]),
+      );
+    },
+    enabled: isNeeded && smoothing > 0,
+    staleTime: Number.POSITIVE_INFINITY,
+    gcTime: 0,
   });
 
 export interface StepFile {

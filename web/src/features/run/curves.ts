@@ -1,5 +1,5 @@
 // Which curves stand on one chart, and in which order the charts stand.
-import type { ChartSeries, Points } from "@/ui/chart";
+import type { Average, ChartSeries, Points } from "@/ui/chart";
 
 export interface Panel {
   key: string;
@@ -18,7 +18,10 @@ const rank = (key: string) => {
 };
 
 /** A metric and its evaluation share a chart: `loss` and `eval_loss`. */
-export function panelsOf(curves: Readonly<Record<string, Points>>): Panel[] {
+export function panelsOf(
+  curves: Readonly<Record<string, Points>>,
+  averages: Readonly<Record<string, Average | null>> = {},
+): Panel[] {
   const keys = Object.keys(curves).filter((key) => !NEVER.has(key) && (curves[key]?.steps.length ?? 0) > 0);
   const bases = new Map<string, string[]>();
   for (const key of keys) {
@@ -38,6 +41,7 @@ export function panelsOf(curves: Readonly<Record<string, Points>>): Panel[] {
             key: member,
             label: member,
             points: curves[member] as Points,
+            average: averages[member],
             colour: isEvaluation ? 2 : seat + 1,
             sparse: isEvaluation,
           };

@@ -110,7 +110,7 @@ export function useCurves(name: RunName, step: RunStep | undefined, follower: Ru
   });
   const stepName = step?.step;
   useEffect(() => {
-    if (stepName && found.data) follower.start(stepName, found.data);
+    if (stepName && found.data) follower.start(stepName, found.data.curves);
   }, [stepName, found.data, follower]);
   return found.isLoading;
 }

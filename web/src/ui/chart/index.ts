@@ -2,4 +2,4 @@
 export { Chart, type ChartProps } from "./chart";
 export { reading } from "./numbers";
 export type { ChartSeries, Range } from "./plot";
-export { type Points, put, thinned } from "./points";
+export { type Average, type Points, put, thinned } from "./points";

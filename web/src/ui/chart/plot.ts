@@ -2,7 +2,7 @@
 import uPlot from "uplot";
 import { tick } from "./numbers";
 import { faded, type Palette } from "./palette";
-import { aligned, type Columns, ema, type Points } from "./points";
+import { type Average, aligned, type Columns, continued, ema, type Points } from "./points";
 
 export interface ChartSeries {
   key: string;
@@ -10,6 +10,8 @@ export interface ChartSeries {
   points: Points;
   /** 1 to 6: the colours of the theme, in their order. */
   colour: number;
+  /** Of a curve of which not all points are here: its average over all of them; null until it has come. */
+  average?: Average | null;
   /** Few points that are far apart, such as evaluations: each is a dot. */
   sparse?: boolean;
 }
@@ -47,11 +49,15 @@ const FONT = '11px Inter, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", s
 /** The columns of a plot: for each series its values, and after them their average where it is drawn. */
 export function columnsOf(series: readonly ChartSeries[], smoothing: number, log: boolean): Columns {
   const curves = series.flatMap((one) =>
-    smoothed(one, smoothing)
-      ? [one.points, { steps: one.points.steps, values: ema(one.points, smoothing) }]
-      : [one.points],
+    smoothed(one, smoothing) ? [one.points, averageOf(one, smoothing)] : [one.points],
   );
   return aligned(curves, log);
+}
+
+/** An average of only some of the points would be that of their extremes: it is drawn when the true one has come. */
+function averageOf({ points, average }: ChartSeries, smoothing: number): Points {
+  if (average === undefined) return { steps: points.steps, values: ema(points, smoothing) };
+  return average?.smoothing === smoothing ? continued(points, average) : { steps: [], values: [] };
 }
 
 const smoothed = (series: ChartSeries, smoothing: number) => smoothing > 0 && !series.sparse;
@@ -75,7 +81,7 @@ export function makePlot(target: HTMLElement, options: PlotOptions): uPlot {
     const points = { show: few, size: 6, width: 1.5, fill: palette.panel, stroke: colour };
     if (!smoothed(one, smoothing)) return [{ label: one.label, stroke: colour, width: 1.6, spanGaps: true, points }];
     return [
-      { label: one.label, stroke: faded(colour, 0.36), width: 1, points: { show: false } },
+      { label: one.label, stroke: faded(colour, 0.36), width: 1, spanGaps: true, points: { show: false } },
       { label: one.label, stroke: colour, width: 1.8, spanGaps: true, points: { show: false } },
     ];
   });

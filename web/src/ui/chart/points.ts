@@ -6,6 +6,15 @@ export interface Points {
   values: number[];
 }
 
+/** The average of a curve over all its points, as the server gives it of a curve that it has thinned. */
+export interface Average extends Points {
+  smoothing: number;
+  /** The average at each of the steps. */
+  smoothed: number[];
+  /** The sum of the weights that the last average stands on: with it the average goes on. */
+  weight: number;
+}
+
 /** The first position whose step is not below `step`. */
 export function positionOf(steps: readonly number[], step: number): number {
   let low = 0;
@@ -46,12 +55,42 @@ export function put(points: Points, step: number, value: number): void {
  * The exponential moving average, with its start corrected as Adam does, so that the first values are not pulled to 0.
  * Steps may have gaps: the weight of what was falls by `smoothing` per step. A value that is not finite is passed over.
  */
-export function ema({ steps, values }: Points, smoothing: number): number[] {
-  if (smoothing <= 0) return values.slice();
+export function ema(points: Points, smoothing: number): number[] {
+  if (smoothing <= 0) return points.values.slice();
+  return averaged(points, smoothing, { mean: 0, weight: 0, last: 0 });
+}
+
+/**
+ * The averages that were given of a curve of which not all points are here; after them, or from the first point on that
+ * has another value by now, as a resumed run repeats steps, the same formula goes on over the points.
+ */
+export function continued(points: Points, given: Average): Points {
+  let held = 0;
+  for (let at = 0; held < given.steps.length; held++) {
+    const step = given.steps[held] as number;
+    while (at < points.steps.length && (points.steps[at] as number) < step) at++;
+    if (points.steps[at] === step && !Object.is(points.values[at], given.values[held])) break;
+  }
+  const last = given.steps[held - 1] ?? Number.NEGATIVE_INFINITY;
+  const from = positionOf(points.steps, held < given.steps.length ? (given.steps[held] as number) : last + 1);
+  const rest = { steps: points.steps.slice(from), values: points.values.slice(from) };
+  const mean = given.smoothed[held - 1] ?? Number.NaN;
+  // Of an average over many points at even distances the weight is that of the last one.
+  const weight = Number.isFinite(mean) ? given.weight : 0;
+  const start = { mean: weight ? mean * weight : 0, weight, last };
+  return {
+    steps: [...given.steps.slice(0, held), ...rest.steps],
+    values: [...given.smoothed.slice(0, held), ...averaged(rest, given.smoothing, start)],
+  };
+}
+
+function averaged(
+  { steps, values }: Points,
+  smoothing: number,
+  start: { mean: number; weight: number; last: number },
+): number[] {
   const out = new Array<number>(values.length);
-  let mean = 0;
-  let weight = 0;
-  let last = 0;
+  let { mean, weight, last } = start;
   for (let at = 0; at < values.length; at++) {
     const value = values[at] as number;
     const step = steps[at] as number;

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
+import { averageOf, pointsOf } from "@/features/compare/queries";
 import { reading, tick } from "@/ui/chart/numbers";
+import { columnsOf } from "@/ui/chart/plot";
 import { aligned, ema, nearestTo, notFinite, type Points, put, thinned } from "@/ui/chart/points";
 
 const curve = (...pairs: [number, number][]): Points => ({
@@ -32,6 +34,61 @@ test("a value that is not finite is passed over by the average and is counted", 
 
 test("no smoothing gives the values themselves", () => {
   expect(ema(curve([1, 5], [2, 7]), 0)).toEqual([5, 7]);
+});
+
+/** A skewed curve: all of it, and every hundredth point with the average over all, as the server thins it. */
+function thinnedCurve(smoothing: number) {
+  const steps = Array.from({ length: 5000 }, (_, at) => 10 * at + 10);
+  const whole = { steps, values: steps.map((step) => ((step / 10) % 7 === 0 ? 4 : 0.1)) };
+  const means = ema(whole, smoothing);
+  const few = <Kind>(all: Kind[]) => all.filter((_, at) => at % 100 === 0 || at === all.length - 1);
+  const kept = smoothing ** 10;
+  const weight = ((1 - smoothing) * (1 - kept ** steps.length)) / (1 - kept);
+  const points = { steps: few(steps), values: few(whole.values) };
+  return { whole, points, average: { ...points, smoothing, smoothed: few(means), weight } };
+}
+
+test("a curve that was thinned is drawn with the average over all its points, and goes on from it", () => {
+  const { whole, points, average } = thinnedCurve(0.9);
+  const live: Points = { steps: [...points.steps], values: [...points.values] };
+  for (let step = 50_010; step <= 50_100; step += 10) {
+    put(whole, step, step / 50_000);
+    put(live, step, step / 50_000);
+  }
+  const true_ = ema(whole, 0.9);
+  const series = { key: "loss", label: "loss", colour: 1, points: live, average };
+  const [steps, , means] = columnsOf([series], 0.9, false);
+  steps.forEach((step, at) => {
+    expect(means?.[at]).toBeCloseTo(true_[whole.steps.indexOf(step)] as number, 10);
+  });
+  const other = { ...average, steps: average.steps.slice(1), smoothed: average.smoothed.slice(1) };
+  const shifted = { ...other, values: average.values.slice(1) }; // a later reply may keep other points
+  expect(columnsOf([{ ...series, average: shifted }], 0.9, false)[2]?.slice(1)).toEqual(means?.slice(1));
+  for (const wrong of [columnsOf([series], 0.99, false), columnsOf([{ ...series, average: null }], 0.9, false)])
+    expect(wrong[2]?.every((value) => value === null)).toBe(true); // not come yet: none, and not that of a few points
+});
+
+test("from a step that has another value by now the average goes on anew", () => {
+  const { points, average } = thinnedCurve(0.9);
+  const live: Points = { steps: [...points.steps], values: [...points.values] };
+  put(live, 30_010, 100);
+  const means = columnsOf([{ key: "loss", label: "loss", colour: 1, points: live, average }], 0.9, false)[2] ?? [];
+  const at = live.steps.indexOf(30_010);
+  expect(means[at - 1]).toBe(average.smoothed[at - 1]);
+  expect(means[at]).not.toBe(average.smoothed[at]);
+});
+
+test("Compare draws the averages that the server gives", () => {
+  const curve = {
+    steps: [1, 2],
+    values: [1, "NaN" as const],
+    at: [1, 2],
+    count: 9000,
+    smoothed: [0.5, 0.5],
+    weight: 1,
+  };
+  const series = { key: "a", label: "a", colour: 1, points: pointsOf(curve), average: averageOf(curve) };
+  expect(columnsOf([series], 0.9, false)[2]).toEqual([0.5, 0.5]);
 });
 
 test("a step that arrives twice has its last value, one that arrives late its place", () => {

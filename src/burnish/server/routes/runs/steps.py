@@ -19,16 +19,24 @@ router = Router(tags=["steps"])
 _AT = "/runs/{recipe}/{number}/{step}"
 Count = Annotated[int | None, Query(ge=0, le=10_000)]
 
+_Value = float | Literal["NaN", "Infinity", "-Infinity"]
+
 
 class Curve(BaseModel):
-    """A metric by step. `count` is the number of points before thinning; NaN and infinities are strings."""
+    """A metric by step. `count` is the number of points before thinning; NaN and infinities are strings.
+
+    `smoothed` is the exponential moving average over all points, at the points that are kept; `weight` is the sum of
+    the weights of the last one. Both are null where no smoothing was asked for.
+    """
 
     model_config = ConfigDict(ser_json_inf_nan="strings")
 
     steps: list[int]
-    values: list[float | Literal["NaN", "Infinity", "-Infinity"]]
+    values: list[_Value]
     at: list[float]
     count: int
+    smoothed: list[_Value] | None = None
+    weight: float | None = None
 
 
 class Curves(BaseModel):
@@ -84,9 +92,13 @@ def list_curves(
         Query(max_length=100, description="Metrics; all without it. One that is not there yet is left out."),
     ] = None,
     points: Annotated[int, Query(ge=curve_views.FEWEST_POINTS, le=20_000)] = 2000,
+    smoothing: Annotated[
+        float, Query(ge=0, lt=1, description="Of the moving average that is given too, per step; 0 gives none.")
+    ] = 0,
 ) -> Curves:
     """Curves of metrics, thinned so that the extremes stay."""
-    [found] = curve_views.curves(f"{recipe}/{number}/{step}", key, points, workspace=place)
+    name = f"{recipe}/{number}/{step}"
+    [found] = curve_views.curves(name, key, points, smoothing=smoothing, workspace=place)
     return Curves.model_validate(found)
 
 

@@ -1,14 +1,15 @@
 // All curves of a step: one large, the others small; they zoom and are read together.
 
 import { Box, Button, Flex, Grid, IconButton, NativeSelect, Text } from "@chakra-ui/react";
+import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import type { TFunction } from "i18next";
 import { RotateCcw, Table2 } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { count, Section } from "@/ui";
-import { Chart, type Range } from "@/ui/chart";
-import type { RunName, RunStep } from "../api";
+import { type Average, Chart, type Range } from "@/ui/chart";
+import { averagesQuery, curvesQuery, type RunName, type RunStep, type StepName } from "../api";
 import { isNoisy, type Panel, panelsOf, spikesOf } from "../curves";
 import type { LiveStep } from "../live";
 
@@ -32,6 +33,15 @@ function keptLook(): Look {
   }
 }
 
+/** Of the curves that were thinned: their averages, null until they have come. */
+function useAverages(name: StepName, smoothing: number): Record<string, Average | null> {
+  const thinned = useQuery(curvesQuery(name)).data?.thinned ?? NONE;
+  const found = useQuery(averagesQuery(name, thinned.length > 0, smoothing)).data;
+  return useMemo(() => Object.fromEntries(thinned.map((key) => [key, found?.[key] ?? null])), [thinned, found]);
+}
+
+const NONE: string[] = [];
+
 export interface CurvesProps {
   name: RunName;
   step: RunStep;
@@ -47,12 +57,13 @@ export function Curves({ name, step, live, picked }: CurvesProps) {
   const [asTable, setAsTable] = useState(false);
   const [showsAll, setShowsAll] = useState(false);
   useEffect(() => localStorage.setItem(KEPT, JSON.stringify(look)), [look]);
-  const panels = useMemo(() => panelsOf(live.curves), [live.curves]);
+  const smoothing = look.smoothing ?? bySteps(panelsOf(live.curves)[0]?.series[0]?.points.steps.length ?? 0);
+  const averages = useAverages({ ...name, step: step.step }, smoothing);
+  const panels = useMemo(() => panelsOf(live.curves, averages), [live.curves, averages]);
   const loss = live.curves.loss;
   const spikes = useMemo(() => (loss ? spikesOf(loss) : []), [loss]);
   const [main, ...others] = panels;
   if (!main) return null;
-  const smoothing = look.smoothing ?? bySteps(main.series[0]?.points.steps.length ?? 0);
   const shown = showsAll ? others : others.slice(0, FEW);
   const pick = (at: number) =>
     void navigate({
