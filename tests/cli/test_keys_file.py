@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from burnish.cli.main import app
 from burnish.core.access.keys import Key, add_key, read_keys, remove_key
 from burnish.core.errors import AskError
+from burnish.studio.serving.logins import add_token, list_tokens, remove_token, tokens_file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="rights and links of POSIX")
 GOOD = {"name": "ann", "sha256": "a" * 64}
@@ -95,3 +96,18 @@ def test_days_beyond_the_calendar_are_refused(tmp_path):
     with pytest.raises(AskError, match="after the year 9999"):
         keys("add", "ann", "--days", "1e10", "--file", str(tmp_path / "keys.json"))
     assert not (tmp_path / "keys.json").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"keys": [5]}', '{"format": 2}'])
+def test_a_damaged_file_names_the_command_that_makes_its_keys(tmp_path, text):
+    path = tokens_file(tmp_path)
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    own = {"workspace": tmp_path}
+    tokens = [lambda: add_token("ann", "read", **own), lambda: list_tokens(**own), lambda: remove_token("ann", **own)]
+    keys = [lambda: add_key(path, Key("ann", "")), lambda: read_keys(path), lambda: remove_key(path, "ann")]
+    for calls, command in ((tokens, "burnish tokens add NAME"), (keys, "burnish keys add NAME")):
+        for call in calls:
+            with pytest.raises(AskError) as caught:
+                call()
+            assert caught.value.fix == f"restore it from a copy; or remove it, and make its keys anew: {command}"

@@ -356,3 +356,27 @@ def test_a_damaged_record_is_like_none(workspace, damage):
     assert [(one["id"], one["filename"]) for one in listed] == [(found["id"], "rows.jsonl")]
     path.unlink()
     assert [found] == datasets(workspace=workspace.root)["datasets"]
+
+
+@pytest.mark.parametrize(
+    ("name", "why", "like"),
+    [
+        ("😀.jsonl", "in '😀'", "rows.jsonl"),
+        ("a.😀.jsonl", "in '😀'", "a.rows.jsonl"),
+        ("   .jsonl", "in '   '", "rows.jsonl"),
+        ("...", "begins or ends with a dot", "rows.jsonl"),
+    ],
+)
+def test_a_refused_name_has_its_true_reason_and_one_that_is_taken(name, why, like):
+    with pytest.raises(BurnishError, match=why) as caught:
+        upload_name(name)
+    assert caught.value.fix.endswith(f"such as {like}")
+    assert upload_name(like) == like
+
+
+def test_a_workspace_that_was_moved_is_named_and_not_made_again(workspace):
+    upload("rows.jsonl", [ROWS], workspace=workspace.root)
+    os.rename(workspace.root, workspace.root.with_name("moved"))
+    for call in (datasets, list_files, lambda workspace: upload("more.jsonl", [ROWS], workspace=workspace)):
+        assert code_of(call, workspace=workspace.root) == "ask.no-such-run"
+    assert not workspace.root.exists()

@@ -20,6 +20,8 @@ PREFIX = "burnish-"
 _NAME = re.compile(r"[\w][\w.@-]{0,63}")
 _FORMAT = 1
 _LARGEST = 1 << 24
+ADDING = "burnish keys add NAME"
+"""The command that makes a key of `burnish serve`."""
 SCOPES = ("read", "run", "admin")
 """Of a token of the studio; each includes those before it."""
 
@@ -52,37 +54,36 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", errors="surrogateescape")).hexdigest()
 
 
-def read_keys(path: Path) -> list[Key]:
-    """The keys of a file. Errors: AskError `ask.bad-reference`, `ask.wrong-value` that name the file and the entry."""
+def read_keys(path: Path, adding: str = ADDING) -> list[Key]:
+    """The keys of a file. Errors: AskError `ask.bad-reference`, `ask.wrong-value` that name the file and the entry, and
+    `adding`, the command that makes a key of this file."""
     import json
 
     try:
         _check_file(path)  # to open a pipe would wait for its writer
         value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_object)
     except FileNotFoundError:
-        raise AskError(
-            "ask.bad-reference", f"{path}: there is no such file of keys", "make one with burnish keys add NAME"
-        ) from None
+        raise AskError("ask.bad-reference", f"{path}: there is no such file of keys", f"make one: {adding}") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise _broken(path, str(error)) from error
+        raise _broken(path, str(error), adding) from error
     if isinstance(value, dict) and cast(dict[str, Any], value).get("format", _FORMAT) != _FORMAT:
-        raise _broken(path, f"its format is not {_FORMAT}: it was made by another version of burnish")
+        raise _broken(path, f"its format is not {_FORMAT}: it was made by another version of burnish", adding)
     entries: Any = cast(dict[str, Any], value).get("keys") if isinstance(value, dict) else None
     if not isinstance(entries, list):
-        raise _broken(path, "it has no list 'keys'")
+        raise _broken(path, "it has no list 'keys'", adding)
     found: list[Key] = []
     for number, entry in enumerate(cast(list[Any], entries), start=1):
         try:
             found.append(_key_of(entry))
         except (TypeError, ValueError) as error:
-            raise _broken(path, f"key {number}: {error}") from error
+            raise _broken(path, f"key {number}: {error}", adding) from error
     names = [key.name for key in found]
     if double := next((name for name in names if names.count(name) > 1), None):
-        raise _broken(path, f"the name '{double}' is given twice")
+        raise _broken(path, f"the name '{double}' is given twice", adding)
     return found
 
 
-def add_key(path: Path, key: Key) -> str:
+def add_key(path: Path, key: Key, adding: str = ADDING) -> str:
     """Add a key of these limits to a file, which is made if there is none; returns the new key. Of a link, the file
     that it leads to is changed.
 
@@ -96,8 +97,8 @@ def add_key(path: Path, key: Key) -> str:
     made = PREFIX + secrets.token_urlsafe(32)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path):
-        keys = read_keys(path) if path.exists() else []
+    with _locked(path, adding):
+        keys = read_keys(path, adding) if path.exists() else []
         if any(other.name == key.name for other in keys):
             fix = "choose another name, or remove that key first"
             raise AskError("ask.wrong-value", f"{path}: there is a key '{key.name}' already", fix)
@@ -105,16 +106,16 @@ def add_key(path: Path, key: Key) -> str:
     return made
 
 
-def remove_key(path: Path, name: str) -> None:
+def remove_key(path: Path, name: str, adding: str = ADDING) -> None:
     """Remove a key: a running server refuses it from then on.
 
     Errors: AskError `ask.bad-reference`; RunError `run.busy` if another process holds the file for long.
     """
     path = path.resolve()
     if not path.exists():
-        read_keys(path)  # its error: no lock is made where there is no file
-    with _locked(path):
-        keys = read_keys(path)
+        read_keys(path, adding)  # its error: no lock is made where there is no file
+    with _locked(path, adding):
+        keys = read_keys(path, adding)
         if all(key.name != name for key in keys):
             known = ", ".join(key.name for key in keys) or "none"
             raise AskError("ask.bad-reference", f"{path}: there is no key '{name}'", f"its keys are: {known}")
@@ -122,10 +123,10 @@ def remove_key(path: Path, name: str) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Generator[None]:
+def _locked(path: Path, adding: str) -> Generator[None]:
     """Hold the lock beside a file, so that no change of another process is lost between reading and writing."""
     if path.is_dir():
-        raise _broken(path, "it is a folder")
+        raise _broken(path, "it is a folder", adding)
     refuse_of_others(path)
     with held(path.with_name(f".{path.name}.lock"), f"changing {path}"):
         yield
@@ -188,5 +189,6 @@ def _key_of(entry: Any) -> Key:
     return replace(key, models=None if names is None else tuple(names))
 
 
-def _broken(path: Path, why: str) -> AskError:
-    return AskError("ask.wrong-value", f"{path}: not a file of keys: {why}", "make one with burnish keys add NAME")
+def _broken(path: Path, why: str, adding: str) -> AskError:
+    fix = f"restore it from a copy; or remove it, and make its keys anew: {adding}"
+    return AskError("ask.wrong-value", f"{path}: not a file of keys: {why}", fix)

@@ -5,7 +5,7 @@ import logging
 import time
 from pathlib import Path
 
-from burnish.core.access.keys import Key, digest_of, read_keys
+from burnish.core.access.keys import ADDING, Key, digest_of, read_keys
 from burnish.core.errors import BurnishError
 
 _log = logging.getLogger(__name__)
@@ -16,8 +16,8 @@ _SECONDS = 1.0
 class KeyFile:
     """The keys of a file. Errors: those of `read_keys` when it is made; an `optional` file that is missing has none."""
 
-    def __init__(self, path: Path, *, optional: bool = False):
-        self._path, self._optional = path, optional
+    def __init__(self, path: Path, *, optional: bool = False, adding: str = ADDING):
+        self._path, self._optional, self._adding = path, optional, adding
         self._keys, self._stamp = self._read()
         self._looked = 0.0
         self.fault = ""
@@ -63,7 +63,7 @@ class KeyFile:
             stamp = (0, 0, 0)  # reading reports it
         if self._optional and stamp == (0, 0, 0) and not self._path.exists():
             return [], stamp
-        return read_keys(self._path), stamp
+        return read_keys(self._path, self._adding), stamp
 
     def _stamp_of(self) -> tuple[int, int, int]:
         try:

@@ -17,7 +17,7 @@ from burnish.core.errors import AskError
 from burnish.server.security.caller import Caller, Scope
 from burnish.server.security.failures import Failures
 from burnish.server.settings import Settings
-from burnish.studio.serving.logins import SESSION_SECONDS, logins, sessions, tokens_file
+from burnish.studio.serving.logins import ADDING, SESSION_SECONDS, logins, sessions, tokens_file
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LONGEST = 512
@@ -31,7 +31,7 @@ class Access:
         self.cookie = f"burnish-session-{settings.port}"
         """Its name: browsers send a cookie to all ports of a host, and each server has its own."""
         self.logins, self.sessions = logins(settings.workspace), sessions(settings.workspace)
-        self._tokens = KeyFile(tokens_file(settings.workspace), optional=True)
+        self._tokens = KeyFile(tokens_file(settings.workspace), optional=True, adding=ADDING)
         self._failures = Failures()
 
     @property

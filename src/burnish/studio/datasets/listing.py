@@ -23,8 +23,10 @@ def datasets(*, workspace: Path | str | None = None) -> dict[str, Any]:
     """`datasets`, the newest first of each origin: uploads, files, artifacts of kind `dataset` or `rows` with the
     counts of their `stats.json`; `not_listed`, how much more there is below `data/`: files beyond the first 2,000, or
     whose names cannot be asked for (not Unicode, with a backslash, or of an upload with `@`), links that lead elsewhere
-    or to a folder, folders that cannot be read; and `damaged`, the steps whose records cannot be read."""
+    or to a folder, folders that cannot be read; and `damaged`, the steps whose records cannot be read. Errors: AskError
+    `ask.no-such-run` if the workspace does not exist."""
     place = Workspace.find(workspace)
+    place.refuse_missing()
     names = uploaded(place)
     files, left_out = _files(place)
     uploads = _summaries([upload_of(name, place) for name in names], place)

@@ -51,6 +51,9 @@ def upload_name(given: str) -> str:
         raise _refused(given, f"has the character U+{ord(unseen):04X}, which is not printed", name)
     plain = _OTHERS.sub("-", name).strip("-")
     plain = re.sub(r"-*\.-*", ".", re.sub("-{2,}", "-", plain))
+    if bare := next((part for part in name.split(".") if part and not _OTHERS.sub("-", part).strip("-")), None):
+        why = f"has no letter, digit, '_' or '+' in {bare[:20]!r}"
+        raise _refused(given, why, ".".join("rows" if part == bare else part for part in name.split(".")))
     if plain.startswith(".") or plain.endswith(".") or ".." in plain or not plain:
         raise _refused(given, "begins or ends with a dot, has two in a row, or is empty", name)
     if plain.partition(".")[0].lower() in _DEVICES:

@@ -42,8 +42,8 @@ class Upload:
     """A file that is being received. A context manager: what is not finished leaves nothing.
 
     `length` is the size that the sender states, `sha256` the hash; both are checked. Errors: AskError
-    `ask.wrong-value`, `ask.name-taken`, `ask.too-large`; DataError `data.unreadable` for a stream of another length,
-    `data.wrong-checksum`; MachineError `machine.no-disk`.
+    `ask.wrong-value`, `ask.name-taken`, `ask.too-large`, `ask.no-such-run` without a workspace; DataError
+    `data.unreadable` for a stream of another length, `data.wrong-checksum`; MachineError `machine.no-disk`.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Upload:
             raise self._too_large()
         if self._existing == "refuse" and self.name in uploaded(self._place):
             raise self._taken()
+        self._place.refuse_missing()  # it may have been moved under a server
         folder = self._place.uploads
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)

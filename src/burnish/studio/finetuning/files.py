@@ -84,6 +84,7 @@ def delete_file(id: str, *, workspace: Path | str | None = None) -> dict[str, An
 
 
 def _records(place: Workspace) -> Iterable[UploadRecord]:
+    place.refuse_missing()
     for name in uploaded(place):
         try:
             yield upload_record(name, place)

@@ -18,6 +18,7 @@ from burnish.core.naming import nearest
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.identity import ProcessIdentity, numbering, this_process
 
+ADDING = "burnish tokens add NAME"
 LOGIN_SECONDS = 15 * 60
 SESSION_SECONDS = 30 * 86_400
 
@@ -76,13 +77,13 @@ def add_token(name: str, scope: str, *, days: float | None = None, workspace: Pa
     if days is not None and not 0 < days <= 36_500:
         raise AskError("ask.wrong-value", f"a token cannot expire in {days:g} days", "give 1 to 36500")
     expires = None if days is None else (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
-    return add_key(tokens_file(workspace), Key(name, "", expires=expires, scope=scope))
+    return add_key(tokens_file(workspace), Key(name, "", expires=expires, scope=scope), ADDING)
 
 
 def list_tokens(*, workspace: Path | str | None = None) -> list[dict[str, Any]]:
     """The tokens of programs: `name`, `scope`, `made`, `expires`, `has_expired`."""
     path = tokens_file(workspace)
-    found = read_keys(path) if path.exists() else []
+    found = read_keys(path, ADDING) if path.exists() else []
     kept = ("name", "scope", "made", "expires")
     return [{**{k: v for k, v in asdict(key).items() if k in kept}, "has_expired": key.has_expired} for key in found]
 
@@ -94,7 +95,7 @@ def remove_token(name: str, *, workspace: Path | str | None = None) -> None:
         raise AskError(
             "ask.bad-reference", f"there is no token '{name[:80]}'", "there are none; see `burnish tokens list`"
         )
-    remove_key(path, name)
+    remove_key(path, name, ADDING)
 
 
 @contextmanager
