@@ -11,16 +11,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from burnish.core.errors import RunError
 from burnish.core.runs.workspace import Workspace
 
 ROWS = '{"prompt": "a", "completion": "b"}\n{"prompt": "c", "completion": "d"}\n'
 
 
 @contextmanager
-def started(folder, *options):
+def started(folder, *options, errors=subprocess.DEVNULL):
     script = Path(sys.executable).with_name("burnish")
     command = [script, "--workspace", str(folder), "--json", "ui", "--port", "0", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
     try:
         said = json.loads(process.stdout.readline())
         with httpx.Client(base_url=said["address"], timeout=30) as client:
@@ -78,6 +79,17 @@ def test_a_worker_that_is_killed_is_started_again(tmp_path, until):
         [pid] = [pid for pid in children_of(process.pid) if "embedded" in Path(f"/proc/{pid}/cmdline").read_text()]
         os.kill(pid, signal.SIGKILL)
         until(lambda: any(w["id"] != worker["id"] for w in client.get("/api/v1/workers").json()))
+
+
+def test_a_server_that_is_killed_is_said_to_be(tmp_path):
+    with (tmp_path / "errors").open("w+b") as errors, started(tmp_path, "--no-worker", errors=errors) as (process, _):
+        [server] = children_of(process.pid)
+        os.kill(server, signal.SIGKILL)
+        assert process.wait(60) == RunError.exit_status
+        errors.seek(0)
+        said = json.loads(errors.read())["error"]
+    assert (said["code"], said["what"]) == ("run.killed", "the server of the page was killed by SIGKILL")
+    assert "start it again: burnish ui" in said["fix"]
 
 
 def test_without_a_worker_jobs_wait(tmp_path, until):

@@ -106,3 +106,11 @@ def end_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
 def usable_cores() -> int:
     """Number of cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def signal_name(number: int) -> str:
+    """The name of a signal, such as `SIGKILL`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"

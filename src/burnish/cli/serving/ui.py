@@ -58,14 +58,11 @@ def ui(
             address = _print_login(output, running.address)
             if open_browser and not output.json:
                 typer.launch(redirect_to(address, workspace=output.workspace).as_uri())
-            status = running.wait()
+            running.wait()
         except KeyboardInterrupt:
             _end(output, running)
-            status = 0
         finally:
             running.stop()
-    if status:
-        raise typer.Exit(status)
 
 
 def _print_login(output: Output, address: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from burnish.core.errors import BurnishError, MachineError, RunError, error_from_dict
 from burnish.core.events import Failed
 from burnish.core.faults import LESS_MEMORY, out_of_memory_line
+from burnish.core.processes import signal_name
 from burnish.core.runs.log import RunLog
 from burnish.core.runs.records import is_there
 from burnish.core.runs.run import Run
@@ -86,7 +87,7 @@ def _record_exit(run: Run, ending: Ending) -> None:
         code, what = "machine.no-memory", "the system killed the worker, because memory ran out"
         family, fix = MachineError.exit_status, f"{LESS_MEMORY}; or raise the limit on the memory of its group"
     elif status < 0:
-        name = _signal_name(-status)
+        name = signal_name(-status)
         code, what = "run.killed", f"the worker was killed by {name}"
         fix = "run the same command again to resume"
         if -status in _FATAL_SIGNALS:
@@ -102,10 +103,3 @@ def _record_exit(run: Run, ending: Ending) -> None:
         run.events.append(Failed(code=code, what=what, fix=fix))
     except OSError as failure:
         raise error_from_dict(error) from failure
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return f"signal {number}"

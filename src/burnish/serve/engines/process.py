@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from burnish.core.processes import signal_name
 from burnish.core.secrets import mask, program_environment
 
 _LAST_LINES, _LAST_BYTES = 5, 4_000
@@ -45,7 +46,7 @@ class EngineProcess:
     async def wait_end(self) -> str:
         """How it ended, as a clause, with the last lines that it printed."""
         status = await self.process.wait()
-        how = f"was ended by {_signal_name(-status)}" if status < 0 else f"exited with status {status}"
+        how = f"was ended by {signal_name(-status)}" if status < 0 else f"exited with status {status}"
         return how + self.last_words()
 
     def last_words(self) -> str:
@@ -77,10 +78,3 @@ class EngineProcess:
                 self.process.send_signal(number)
             else:
                 os.killpg(self.process.pid, number)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from burnish.core.errors import MachineError, error_from_dict
-from burnish.core.processes import module_command
+from burnish.core.errors import MachineError, RunError, error_from_dict
+from burnish.core.processes import module_command, signal_name
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.environment import worker_environment
 from burnish.studio.workrooms import require
@@ -41,8 +41,8 @@ class Interface:
         with_worker: bool = True,
         workspace: Path | str | None = None,
     ):
-        """Errors: MachineError `machine.no-package`; AskError for an address that cannot be bound, or is open to other
-        machines without a token."""
+        """Errors: MachineError `machine.no-package`, `machine.no-disk`; RunError `run.killed`; AskError for an address
+        that cannot be bound, or is open to other machines without a token, and for a name that could never match."""
         require("fastapi", "ui")
         require("sqlalchemy", "jobs")
         self._place, self._worker = Workspace.find(workspace).root, None
@@ -76,19 +76,28 @@ class Interface:
         try:
             said = json.loads(line)
         except ValueError:
-            what = f"the server ended with status {self._server.wait()} before it answered"
+            if (status := self._server.wait()) < 0:
+                raise _killed(-status) from None
+            what = f"the server ended with status {status} before it answered"
             raise MachineError("machine.no-package", what, "its messages are above; see `burnish doctor`") from None
         if "error" in said:
             self._server.wait()
             raise error_from_dict(said["error"])
         return said["address"]
 
-    def wait(self) -> int:
-        """Until the server ends; its exit status. A worker that ends meanwhile is started again."""
+    def wait(self) -> None:
+        """Until the server ends. A worker that ends meanwhile is started again.
+
+        Errors: RunError `run.killed` if somebody, or the system, killed the server; `run.failed` if it failed.
+        """
         while (status := self._server.poll()) is None:
             self._keep_worker()
             time.sleep(_POLL_SECONDS)
-        return status
+        if status < 0:
+            raise _killed(-status)
+        if status:
+            what = f"the server ended with status {status}"
+            raise RunError("run.failed", what, "its messages are above; start it again: burnish ui")
 
     def _keep_worker(self) -> None:
         now = time.monotonic()
@@ -128,3 +137,11 @@ class Interface:
             if self._server.stdout is not None:
                 self._server.stdout.close()
         return self._server.wait()
+
+
+def _killed(number: int) -> RunError:
+    name = signal_name(number)
+    fix = "start it again: burnish ui; jobs that were running go on then"
+    if name == "SIGKILL":
+        fix += "; if nobody killed it, memory ran out: `burnish doctor`"
+    return RunError("run.killed", f"the server of the page was killed by {name}", fix)
