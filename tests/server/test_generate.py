@@ -92,14 +92,20 @@ def test_the_short_form_gives_the_whole_answer_at_once(studio):
     _, ends = by_model(asked(studio, models=[POCKET], **drawn))
     answer = studio.page.post("/generate", json={"model": POCKET, **drawn}, timeout=120)
     assert (answer.status_code, answer.json()["answer"]) == (200, ends[POCKET]["answer"])
+    said = studio.page.post(
+        "/generate", json={**drawn, "model": POCKET, "messages": None, "prompt": "Hello"}, timeout=120
+    )
+    assert (said.status_code, said.json()["answer"]) == (200, ends[POCKET]["answer"])
     unknown = studio.page.post("/generate", json={"model": "builtin:none", "prompt": "x"}, timeout=120)
     assert (unknown.status_code, unknown.json()["code"]) == (422, "ask.bad-reference")
 
 
 def test_a_text_is_continued_and_drawn_alike_with_one_seed(studio):
-    drawn = {"models": [POCKET], "prompt": "The date", "seed": 3, "params": {"max_tokens": 12, "temperature": 1.5}}
-    answers = [by_model(asked(studio, **drawn))[0][POCKET] for _ in range(2)]
+    drawn = {"models": [POCKET], "seed": 3, "params": {"max_tokens": 12, "temperature": 1.5}}
+    events = [asked(studio, **drawn, text="The date") for _ in range(2)]
+    answers = [by_model(found)[0][POCKET] for found in events]
     assert answers[0] == answers[1] != ""
+    assert events[0][-1]["prompt_tokens"] < asked(studio, **drawn, prompt="The date")[-1]["prompt_tokens"]
 
 
 def test_one_model_that_is_not_there_leaves_the_others_answering(studio, until):
@@ -112,7 +118,7 @@ def test_one_model_that_is_not_there_leaves_the_others_answering(studio, until):
 
 def test_a_connection_that_is_closed_ends_the_answer(studio, until):
     ban = {"max_tokens": 1000, "temperature": 2.0}
-    asked(studio, stop_after=1, models=[POCKET], prompt="a", params=ban)
+    asked(studio, stop_after=1, models=[POCKET], text="a", params=ban)
     until(lambda: all(one["answering"] == 0 for one in studio.page.get("/api/v1/generate/models").json()), seconds=10)
 
 
@@ -140,7 +146,7 @@ def test_a_client_of_the_short_form_that_leaves_ends_its_answer(studio, until):
 
 def test_a_server_that_stops_ends_its_answers_and_its_models(tmp_path, until):
     with serving(tmp_path) as studio:
-        question = {"prompt": "a", "params": {"max_tokens": 1000, "temperature": 2.0}}
+        question = {"text": "a", "params": {"max_tokens": 1000, "temperature": 2.0}}
         short = []
 
         def ask():
@@ -191,6 +197,7 @@ def test_a_hostile_name_is_an_error(studio, ref):
         {"models": [f"m{number}" for number in range(9)], "prompt": "a"},
         {"models": [POCKET]},
         {"models": [POCKET], "prompt": "a", "messages": HELLO},
+        {"models": [POCKET], "prompt": "a", "text": "a"},
         {"models": [POCKET], "prompt": "a", "params": {"temperature": 9}},
         {"models": [POCKET], "prompt": "a", "params": {"api_key": "x"}},
         {"models": [POCKET], "messages": [{"role": "root", "content": "a"}]},

@@ -1,7 +1,8 @@
 """Speaks as `burnish.stages.ship.playground`, without a model: the name of the model's folder says what it does.
 
 broken: it cannot be loaded; silent: the process ends; late: it is loaded when the file `go` appears beside it; slow:
-its answers do not end. Adapters named unfit cannot be loaded beside a model. What it does is in the file `log` beside.
+its answers do not end; plain: it has no chat template. Adapters named unfit cannot be loaded beside a model. What it
+does is in the file `log` beside.
 """
 
 import json
@@ -23,6 +24,13 @@ def say(message):
 class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.server.folder.name == "plain" and self.path.endswith("/chat/completions"):
+            error = json.dumps({"error": {"message": "no chat template", "code": "no_chat_template"}}).encode()
+            self.send_response(400)
+            self.send_header("content-length", str(len(error)))
+            self.end_headers()
+            self.wfile.write(error)
+            return
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.end_headers()

@@ -70,6 +70,19 @@ def test_a_base_and_its_adapters_share_one_process_and_the_unused_adapter_makes_
     assert log()[4:] == ["unload aa1", "load aa3"]
 
 
+def test_a_prompt_is_continued_by_a_model_without_chat_template_and_a_conversation_is_refused(playground):
+    async def work():
+        made = playground()
+        continued = [one async for one in made.generate(["plain"], "x")][-1]
+        refused = (await answers(made, "plain"))["plain"]
+        await made.close()
+        return continued, refused
+
+    continued, refused = run(work())
+    assert (continued["event"], continued["answer"]) == ("done", "plain says hi")
+    assert (refused["event"], refused["code"], refused["detail"]) == ("error", "ask.wrong-value", "no chat template")
+
+
 def test_an_idle_process_makes_room_for_another_model(playground, log):
     async def work():
         made = playground(processes=1)

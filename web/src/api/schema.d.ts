@@ -3168,6 +3168,8 @@ export interface components {
             prompt?: string | null;
             /** Seed */
             seed?: number | null;
+            /** Text */
+            text?: string | null;
         };
         /**
          * GenerateDataset
@@ -3237,6 +3239,8 @@ export interface components {
             prompt?: string | null;
             /** Seed */
             seed?: number | null;
+            /** Text */
+            text?: string | null;
         };
         /**
          * GroupPage

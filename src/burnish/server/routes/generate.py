@@ -1,6 +1,6 @@
 """The playground: models and adapters answer the same prompt side by side, and people say which answer is better."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -53,7 +53,7 @@ class Parameters(BaseModel):
 
 
 class Prompted(BaseModel):
-    """What was asked: `messages`, or a `prompt` that is continued."""
+    """What was asked: `messages`, or a `prompt`, which is one message of the user."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -61,29 +61,39 @@ class Prompted(BaseModel):
     prompt: Annotated[Text | None, Field(min_length=1)] = None
 
     @model_validator(mode="after")
-    def one_prompt_is_given(self) -> "Prompted":
-        if (self.messages is None) == (self.prompt is None):
-            raise ValueError("give either messages or prompt")
+    def one_prompt_is_given(self) -> Self:
+        names = [name for name in ("messages", "prompt", "text") if name in type(self).model_fields]
+        if sum(getattr(self, name) is not None for name in names) != 1:
+            raise ValueError(f"give one of {', '.join(names)}")
         return self
 
+
+class Question(Prompted):
+    """What is asked: `messages`, a `prompt`, or a `text` that is continued. A model without a chat template continues
+    the prompt too."""
+
+    text: Annotated[Text | None, Field(min_length=1)] = None
+    params: Parameters = Parameters()
+    seed: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
+
     @property
-    def asked(self) -> str | list[dict[str, Any]]:
-        return self.prompt or [one.model_dump() for one in self.messages or ()]
+    def asked(self) -> dict[str, Any]:
+        """What the playground takes."""
+        messages = [one.model_dump() for one in self.messages or ()]
+        seed = {} if self.seed is None else {"seed": self.seed}
+        return {
+            "prompt": messages or self.prompt or self.text,
+            "parameters": {**self.params.model_dump(exclude_none=True), **seed},
+            "is_raw": self.text is not None,
+        }
 
 
-class GenerationRequest(Prompted):
+class GenerationRequest(Question):
     """What is asked, of which models. All get the same seed."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_HELLO]})
 
     models: Annotated[list[Reference], Field(min_length=1, max_length=MOST_MODELS)]
-    params: Parameters = Parameters()
-    seed: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        seed = {} if self.seed is None else {"seed": self.seed}
-        return {**self.params.model_dump(exclude_none=True), **seed}
 
 
 class LoadedModel(BaseModel):
@@ -166,8 +176,7 @@ async def generate(
 ) -> Response:
     """Answers of one or several models to one prompt, as server-sent events: `loading`, `token`, `done` and `error`,
     each with its `model`. Closing the connection ends the answers."""
-    options: dict[str, Any] = {"allowed": settings.allowed_paths}
-    events = playground.generate(asked.models, asked.asked, asked.parameters, **options)
+    events = playground.generate(asked.models, **asked.asked, allowed=settings.allowed_paths)
     pieces = as_they_come(events, lambda found: event(found, name=found.pop("event")))
     return streams.response(pieces, first=b"", pause=0)
 

@@ -12,8 +12,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from burnish.core.errors import family_of
-from burnish.server.routes.generate import Parameters as GenerationParameters
-from burnish.server.routes.generate import Playground, Prompted, Reference, playground_of
+from burnish.server.routes.generate import Playground, Question, Reference, playground_of
 from burnish.server.routes.jobs import Jobs, State, list_jobs
 from burnish.server.routing import GuardedRoute, Place, Router, ServerSettings
 from burnish.server.streams import unless_gone
@@ -103,14 +102,12 @@ class GenerateDataset(_Asked):
     generator: dict[str, Any]
 
 
-class Generate(Prompted):
+class Generate(Question):
     """What is asked, of one model."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"model": "builtin:pocket", "prompt": "Hello"}})
 
     model: Reference
-    params: GenerationParameters = GenerationParameters()
-    seed: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
 
 
 class Generated(BaseModel):
@@ -193,10 +190,8 @@ async def generate_answer(
 
 
 async def _answered(asked: Generate, playground: Playground, settings: Any) -> Generated:
-    seed = {} if asked.seed is None else {"seed": asked.seed}
-    parameters = {**asked.params.model_dump(exclude_none=True), **seed}
     end: dict[str, Any] = {}
-    events = playground.generate([asked.model], asked.asked, parameters, allowed=settings.allowed_paths)
+    events = playground.generate([asked.model], **asked.asked, allowed=settings.allowed_paths)
     async with aclosing(events):
         async for event in events:
             end = event

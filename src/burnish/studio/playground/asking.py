@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MOST_MODELS = 8
 Event = dict[str, Any]
 """`event`: loading (`text`), token (`text`, `reasoning`), done or error; and `model`, as it was asked for."""
+Way = tuple[str, dict[str, Any]]
+"""A path of OpenAI's API, and the fields of a request that say what is asked."""
 
 
 class Playground:
@@ -36,19 +38,22 @@ class Playground:
         prompt: str | Sequence[Mapping[str, Any]],
         parameters: Mapping[str, Any] | None = None,
         *,
+        is_raw: bool = False,
         allowed: Iterable[Path] | None = None,
     ) -> AsyncGenerator[Event]:
         """The events of all models, as they come: of each any number of `loading` and `token`, then `done` or `error`.
 
-        `prompt` is a conversation, or a text that is continued. `parameters` are fields of an OpenAI request, such as
-        `temperature`, `max_tokens` and `seed`. `allowed`: see `placed`. Closing it ends the answers.
+        `prompt` is a conversation, or what a user says: a text that is continued where it `is_raw`, or where the model
+        has no chat template. `parameters` are fields of an OpenAI request, such as `temperature`, `max_tokens` and
+        `seed`. `allowed`: see `placed`. Closing it ends the answers.
 
         Errors before the first event: those of `check`.
         """
         self.check(models)
         kept = None if allowed is None else tuple(allowed)
         events: asyncio.Queue[Event] = asyncio.Queue()
-        tasks = [asyncio.create_task(self._answer(ref, prompt, parameters or {}, kept, events.put)) for ref in models]
+        ways = _ways(prompt, is_raw)
+        tasks = [asyncio.create_task(self._answer(ref, ways, parameters or {}, kept, events.put)) for ref in models]
         try:
             left = len(tasks)
             while left:
@@ -80,7 +85,7 @@ class Playground:
     async def _answer(
         self,
         ref: str,
-        prompt: str | Sequence[Mapping[str, Any]],
+        ways: Sequence[Way],
         parameters: Mapping[str, Any],
         allowed: tuple[Path, ...] | None,
         put: Callable[[Event], Awaitable[None]],
@@ -96,7 +101,7 @@ class Playground:
 
         try:
             where = await asyncio.to_thread(placed, ref, workspace=self._place.root, allowed=allowed)
-            await self._answer_placed(where, prompt, parameters, report, put)
+            await self._answer_placed(where, ways, parameters, report, put)
         except BurnishError as error:
             await put({"event": "error", "model": ref, **_problem(error)})
         except Exception as error:
@@ -106,7 +111,7 @@ class Playground:
     async def _answer_placed(
         self,
         where: Placed,
-        prompt: str | Sequence[Mapping[str, Any]],
+        ways: Sequence[Way],
         parameters: Mapping[str, Any],
         report: Callable[[str], None],
         put: Callable[[Event], Awaitable[None]],
@@ -114,24 +119,41 @@ class Playground:
         """An adapter that cannot be loaded beside its base answers in a process of its own."""
         try:
             async with self._pool.using(where, report) as (process, name):
-                await self._ask(where.ref, process, name, prompt, parameters, put)
+                await self._ask(where.ref, process, name, ways, parameters, put)
         except ModelError as error:
             if error.code != "model.unsupported" or where.adapter is None:
                 raise
             report(f"{error.reason}; it is merged into its base instead")
             async with self._pool.using(where.alone(), report) as (process, name):
-                await self._ask(where.ref, process, name, prompt, parameters, put)
+                await self._ask(where.ref, process, name, ways, parameters, put)
 
     async def _ask(
         self,
         ref: str,
         process: ModelProcess,
         name: str,
-        prompt: str | Sequence[Mapping[str, Any]],
+        ways: Sequence[Way],
         parameters: Mapping[str, Any],
         put: Callable[[Event], Awaitable[None]],
     ) -> None:
-        path, asked = ("completions", {"prompt": prompt}) if isinstance(prompt, str) else _chat(prompt)
+        """Ask in the first of the ways; in the next one where the model has no chat template."""
+        for way in ways[:-1]:
+            try:
+                return await self._ask_in(way, ref, process, name, parameters, put)
+            except _NoTemplateError:
+                continue
+        return await self._ask_in(ways[-1], ref, process, name, parameters, put)
+
+    async def _ask_in(
+        self,
+        way: Way,
+        ref: str,
+        process: ModelProcess,
+        name: str,
+        parameters: Mapping[str, Any],
+        put: Callable[[Event], Awaitable[None]],
+    ) -> None:
+        path, asked = way
         body = {**parameters, **asked, "model": name, "stream": True, "stream_options": {"include_usage": True}}
         done: Event = {"event": "done", "model": ref, "answer": "", "reasoning": "", "finish_reason": None}
         began = time.monotonic()
@@ -179,8 +201,16 @@ async def _events(lines: AsyncIterator[str]) -> AsyncIterator[Event]:
             yield json.loads(line[6:])
 
 
-def _chat(messages: Sequence[Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
-    return "chat/completions", {"messages": [dict(message) for message in messages]}
+class _NoTemplateError(AskError):
+    """A chat was asked of a model without a chat template."""
+
+
+def _ways(prompt: str | Sequence[Mapping[str, Any]], is_raw: bool) -> list[Way]:
+    """The ways to ask it, the best one first."""
+    if not isinstance(prompt, str):
+        return [("chat/completions", {"messages": [dict(message) for message in prompt]})]
+    chat = ("chat/completions", {"messages": [{"role": "user", "content": prompt}]})
+    return [*([] if is_raw else [chat]), ("completions", {"prompt": prompt})]
 
 
 def _piece(choice: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,14 +223,17 @@ def _piece(choice: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refused(status: int, body: bytes) -> BurnishError:
+    code = None
     try:
-        what = str(json.loads(body)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
+        error = json.loads(body)["error"]
+        what, code = str(error["message"]), error.get("code")
+    except (ValueError, KeyError, TypeError, AttributeError):
         what = f"the model's process answered with status {status}"
     if status in (429, 503):
         return RunError("run.busy", what, "wait a little, and ask again")
     if status < 500:
-        return AskError("ask.wrong-value", what, "correct the prompt or the parameters")
+        kind = _NoTemplateError if code == "no_chat_template" else AskError
+        return kind("ask.wrong-value", what, "correct the prompt or the parameters")
     return RunError("run.engine-failed", what, "ask again; the log of the model is below .burnish/playground")
 
 
