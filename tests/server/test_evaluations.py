@@ -50,6 +50,7 @@ def test_the_difference_of_two_evaluations_is_what_compare_writes(studio):
     assert found["differences"]
     assert all(one["low"] <= one["delta"] <= one["high"] for one in found["differences"])
     assert found["differences"] == written["differences"]
+    assert {one["corrected_for"] for one in found["differences"]} == {len(found["differences"])}
     assert found["scores"] == written["scores"]
     assert written["sides"] == {"one": "base.score@1", "other": "tuned.score@1"}
 

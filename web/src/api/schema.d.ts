@@ -2768,12 +2768,15 @@ export interface components {
          * @description The difference of a score between two sides: candidate minus base, with the ends of its interval.
          *
          *     `margin` is that of a claim *not worse*; `detectable` is the smallest difference that these rows could show.
+         *     `p_value` is corrected for `corrected_for` comparisons together (Holm), or not at all where that is null.
          */
         Difference: {
             /** Base */
             base: string;
             /** Candidate */
             candidate: string;
+            /** Corrected For */
+            corrected_for: number | null;
             /** Delta */
             delta: number | null;
             /** Detectable */

@@ -40,6 +40,7 @@ class Difference(BaseModel):
     """The difference of a score between two sides: candidate minus base, with the ends of its interval.
 
     `margin` is that of a claim *not worse*; `detectable` is the smallest difference that these rows could show.
+    `p_value` is corrected for `corrected_for` comparisons together (Holm), or not at all where that is null.
     """
 
     score: str
@@ -50,6 +51,7 @@ class Difference(BaseModel):
     low: float | None
     high: float | None
     p_value: float | None
+    corrected_for: int | None
     test: str
     margin: float | None
     detectable: float | None

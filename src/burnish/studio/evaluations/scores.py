@@ -54,6 +54,7 @@ def of_comparison(record: Mapping[str, Any], inputs: Mapping[str, str] | None = 
             "low": one["low"],
             "high": one["high"],
             "p_value": one["p_corrected"] if one["p_corrected"] is not None else one["p"],
+            "corrected_for": None if one["p_corrected"] is None else len(record["comparisons"]),
             "test": one["test"],
             "margin": one["margin"],
             "detectable": one["detectable"],
@@ -87,6 +88,7 @@ def of_metrics(record: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str
     if has_base:
         sides["base"] = inputs.get("compare_with") or inputs.get("against") or ""
     lower = set(record["likelihood"])
+    compared = sum("p_corrected" in entry for entry in entries.values())
     return {
         "rows": record["rows"],
         "clusters": record.get("clusters"),
@@ -95,7 +97,7 @@ def of_metrics(record: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str
         "sides": sides,
         "scores": [_score(name, entry, name not in lower) for name, entry in entries.items()],
         "differences": [
-            _difference(name, entry, name not in lower) for name, entry in entries.items() if "delta" in entry
+            _difference(name, entry, name not in lower, compared) for name, entry in entries.items() if "delta" in entry
         ],
         "tags": [
             {
@@ -134,7 +136,7 @@ def _score(name: str, entry: Mapping[str, Any], higher_is_better: bool) -> dict[
     }
 
 
-def _difference(name: str, entry: Mapping[str, Any], higher_is_better: bool) -> dict[str, Any]:
+def _difference(name: str, entry: Mapping[str, Any], higher_is_better: bool, compared: int = 0) -> dict[str, Any]:
     return {
         "score": name,
         "base": "base",
@@ -144,6 +146,7 @@ def _difference(name: str, entry: Mapping[str, Any], higher_is_better: bool) -> 
         "low": entry.get("delta_low"),
         "high": entry.get("delta_high"),
         "p_value": entry.get("p_corrected", entry.get("p_value")),
+        "corrected_for": compared if "p_corrected" in entry else None,
         "test": entry.get("test") or "",
         "margin": None,
         "detectable": None,

@@ -147,6 +147,7 @@ export function DifferenceLine({ difference, of }: { difference: Difference; of:
       {difference.p_value !== null && (
         <Text textStyle="caption" color="fg.muted" title={difference.test}>
           {difference.p_value < 0.001 ? "p < 0.001" : `p ${brief(difference.p_value)}`}
+          {(difference.corrected_for ?? 1) > 1 && `, ${t("models.correctedFor", { number: difference.corrected_for })}`}
         </Text>
       )}
       {difference.detectable !== null && verdict === "not enough evidence" && (
