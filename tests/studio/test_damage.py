@@ -35,14 +35,39 @@ def test_a_flipped_byte_is_found_and_the_step_made_again(recipe, workspace):
     assert third["make"].path == again["make"].path
 
 
-def test_a_step_never_reads_a_damaged_artifact(recipe, workspace):
+def test_what_is_damaged_after_the_plan_is_made_again(recipe, workspace):
     only = burnish.run(recipe, workspace=workspace.root, only=["make"])
     plan = burnish.plan(recipe, workspace=workspace.root)
     flip(only["make"].artifact.path / "words.txt")
-    with pytest.raises(RunError) as caught:
-        burnish.studio.running.execute(plan, workspace)
-    assert caught.value.code == "run.damaged-artifact"
-    assert not (workspace.run("r", 2, "join").folder / "artifact.json").exists()
+    result = burnish.studio.running.execute(plan, workspace)
+    assert (result["make"].path / "words.txt").read_text() == "hi\n"
+    assert result["make"].artifact.run == "r/2/make"
+
+
+def test_a_step_never_reads_a_damaged_artifact(recipe, workspace, until):
+    release = workspace.root / "release"
+    steps = {
+        "make": recipe["steps"]["make"],
+        "slow": {"stage": "quick-slow", "release": str(release)},
+        "join": recipe["steps"]["join"],
+    }
+    errors = []
+
+    def go():
+        try:
+            burnish.run({"name": "r", "steps": steps}, workspace=workspace.root)
+        except burnish.BurnishError as error:
+            errors.append(error.code)
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    slow = workspace.run("r", 1, "slow")
+    until(lambda: (slow.folder / "run.json").exists() and slow.record["state"] == "running")
+    flip(workspace.run("r", 1, "make").out / "words.txt")
+    release.touch()
+    thread.join(30)
+    assert errors == ["run.damaged-artifact"]
+    assert not (workspace.run("r", 1, "join").folder / "artifact.json").exists()
 
 
 @pytest.fixture
