@@ -274,7 +274,7 @@ def test_a_prepared_dataset_has_pages_a_preview_and_a_quarantine(workspace, tmp_
     listed = {row["name"]: row for row in datasets(**root)["datasets"]}
     assert (listed["made.data@1"]["rows"], listed["made.data@1"]["stats"]["read"]) == (40, 42)
     found = dataset("made.data@1", **root)
-    assert found["layout"]["format"] == "prepared"
+    assert (found["layout"]["format"], found["layout"]["stage"]) == ("prepared", "sft")
     assert found["splits"] == {
         name: {"rows": count, "bad": 0} for name, count in result["data"].metrics["splits"].items()
     }
@@ -351,3 +351,14 @@ def test_a_child_that_breaks_or_hangs_is_an_error_and_the_next_request_has_anoth
     os.kill(room.ask({"do": "work"})["pid"], 9)
     assert room.ask({"do": "work"})["pid"]
     room.close()
+
+
+CHOSEN = {"prompt": "Hi", "chosen": "Hello!", "rejected": "No."}
+LABELLED = {"prompt": "Hi", "completion": "Hello!", "label": True}
+
+
+@pytest.mark.parametrize(("row", "stage", "recipe"), [(CHOSEN, "dpo", "dpo"), (LABELLED, "kto", "kto")])
+def test_a_dataset_says_what_learns_from_its_rows(workspace, row, stage, recipe):
+    put(workspace, "rows.jsonl", (json.dumps(row) + "\n").encode() * 3)
+    layout = dataset("rows.jsonl", workspace=workspace.root)["layout"]
+    assert (layout["stage"], layout["recipe"]) == (stage, recipe)

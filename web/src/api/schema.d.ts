@@ -2590,7 +2590,7 @@ export interface components {
         };
         /**
          * DatasetDetail
-         * @description A dataset whose rows were read once.
+         * @description A dataset whose rows were read once. `newest` is the version of an upload with the highest number.
          */
         DatasetDetail: {
             /** Bad */
@@ -3598,7 +3598,7 @@ export interface components {
         };
         /**
          * Layout
-         * @description How the rows are laid out, and why it is taken for that; `error` if it is unknown.
+         * @description How rows are laid out, and why; `error` if it is unknown. Of a dataset: what `stage` and `recipe` learn from.
          */
         Layout: {
             /** Error */
@@ -3609,6 +3609,16 @@ export interface components {
             format: string | null;
             /** Reason */
             reason: string;
+            /**
+             * Recipe
+             * @default
+             */
+            recipe: string;
+            /**
+             * Stage
+             * @default
+             */
+            stage: string;
         };
         /**
          * Ledger

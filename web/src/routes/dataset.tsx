@@ -95,8 +95,8 @@ export default function Dataset() {
                 to="/new"
                 search={
                   data.kind === "dataset"
-                    ? { stage: "sft", source: data.ref, base: "builtin:pocket" }
-                    : { recipe: "first-adapter", source: data.ref }
+                    ? { stage: data.layout.stage, source: data.ref, base: "builtin:pocket" }
+                    : { recipe: data.layout.recipe, source: data.ref }
                 }
               >
                 <Play aria-hidden /> {t("data.train")}

@@ -1,20 +1,22 @@
 // The screen *New run*: choose where to begin, then the draft. Its address says where it began.
 import { Box } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
-import { useSearch } from "@tanstack/react-router";
+import { Navigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { answer, api } from "@/api/client";
-import { type Draft, draftOf, draftOfStage, withReference } from "@/features/compose/draft";
+import { type Draft, draftOf, draftOfStage, filled } from "@/features/compose/draft";
 import { Editor } from "@/features/compose/editor";
 import { recipeQuery } from "@/features/compose/queries";
 import { Start } from "@/features/compose/start";
-import { isValues, type Json, type Values, valueAt } from "@/features/form";
+import { datasetQuery } from "@/features/data/queries";
+import type { Values } from "@/features/form";
 import { Block, ErrorCard, Page } from "@/ui";
 import type { NewSearch } from "./tree";
 
 export default function NewRun() {
   const search: NewSearch = useSearch({ from: "/shell/new" });
   const key = JSON.stringify([search.recipe, search.stage, search.from, search.source, search.base, search.model]);
+  if (search.data) return <FromData name={search.data} />;
   if (search.from) return <FromRun key={key} name={search.from} storeKey={key} />;
   if (search.recipe) return <FromRecipe key={key} search={search} storeKey={key} />;
   if (search.stage) return <Editor key={key} start={draftOfStage(search.stage, fillOf(search))} storeKey={key} />;
@@ -27,16 +29,12 @@ const fillOf = ({ source, base, model }: NewSearch): Values => ({
   ...(model && { model }),
 });
 
-/** The recipe with the data and the model of the address in the place of its own. */
-function filled(values: Values, { source, base }: NewSearch): Values {
-  const steps = isValues(values.steps) ? Object.values(values.steps) : [];
-  const first = (field: string, scheme: string) =>
-    steps.map((step) => valueAt(step, [field])).find((one) => typeof one === "string" && one.startsWith(scheme));
-  let made: Json = values;
-  const own = { source: first("source", "file:"), base: first("base", "hub:") ?? first("base", "builtin:") };
-  if (source && typeof own.source === "string") made = withReference(made, own.source, source);
-  if (base && typeof own.base === "string") made = withReference(made, own.base, base);
-  return isValues(made) ? made : values;
+/** The recipe that learns from the rows of a dataset, with the dataset in it. */
+function FromData({ name }: { name: string }) {
+  const { data, error, refetch } = useQuery(datasetQuery(name));
+  if (error && !data) return <Failed title={name} error={error} onRetry={() => void refetch()} />;
+  if (!data) return <Waiting title={name} />;
+  return <Navigate to="/new" search={{ recipe: data.layout.recipe, source: data.ref }} replace />;
 }
 
 function FromRecipe({ search, storeKey }: { search: NewSearch; storeKey: string }) {

@@ -16,6 +16,8 @@ export interface NewSearch {
   recipe?: string;
   stage?: string;
   from?: string;
+  /** A dataset by its name: what it opens is by its rows. */
+  data?: string;
   source?: string;
   base?: string;
   model?: string;
@@ -54,6 +56,7 @@ const fresh = createRoute({
     recipe: text(search.recipe),
     stage: text(search.stage),
     from: text(search.from),
+    data: text(search.data),
     source: text(search.source),
     base: text(search.base),
     model: text(search.model),

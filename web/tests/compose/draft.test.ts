@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { askedOf, draftOf, draftOfStage, freeName, withReference } from "@/features/compose/draft";
+import { askedOf, draftOf, draftOfStage, filled, freeName, withReference } from "@/features/compose/draft";
 import { pasted } from "@/features/compose/links";
 import type { Values } from "@/features/form";
 import { scoresOf } from "@/features/models/scores";
@@ -86,4 +86,19 @@ test("the scores of an evaluation have their comparison and interval; other meas
   expect(scoresOf(measures)).toEqual([
     { name: "f1", value: 0.5, base: 0.4, delta: 0.1, low: -0.1, high: 0.3, verdict: "better", rows: null },
   ]);
+});
+
+test("data of one's own takes the place of a file, or of the step that makes the recipe's data", () => {
+  const tune = { stage: "dpo", base: "builtin:pocket", data: "step:data" };
+  const data = { stage: "prepare", source: "step:answers" };
+  const made = { name: "dpo", steps: { answers: { stage: "synthesize" }, data, tune } };
+  const source = "file:data/uploads/pairs.jsonl";
+  expect(filled(made, { source }).steps).toEqual({ data: { stage: "prepare", source }, tune });
+  const used = { ...made, steps: { ...made.steps, score: { stage: "evaluate", data: "step:answers/test" } } };
+  expect(Object.keys(filled(used, { source }).steps as object)).toContain("answers");
+  const ready = { name: "first", steps: { data: { stage: "prepare", source: "file:data.jsonl" }, tune } };
+  expect(filled(ready, { source, base: "hub:a/b" }).steps).toEqual({
+    data: { stage: "prepare", source },
+    tune: { ...tune, base: "hub:a/b" },
+  });
 });

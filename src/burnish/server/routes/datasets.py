@@ -121,18 +121,19 @@ class SplitCount(BaseModel):
 
 
 class Layout(BaseModel):
-    """How the rows are laid out, and why it is taken for that; `error` if it is unknown."""
+    """How rows are laid out, and why; `error` if it is unknown. Of a dataset: what `stage` and `recipe` learn from."""
 
     format: str | None
     reason: str
     error: dict[str, Any] | None = None
+    stage: str = ""
+    recipe: str = ""
 
 
 class DatasetDetail(DatasetRow):
-    """A dataset whose rows were read once."""
+    """A dataset whose rows were read once. `newest` is the version of an upload with the highest number."""
 
     newest: str | None = None
-    """Of an upload: the name of its version with the highest number, which may be another one than this."""
     bad: int
     splits: dict[str, SplitCount]
     blank_lines: int = 0

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _QUICK_ROWS, _QUICK_BYTES = 1_000, 4 << 20
 """Rows before this one are given without an index, of a source that is larger than this."""
 _MOST_TOKENS = 20_000
+_LEARNS = {"preference": "dpo", "compared": "dpo", "scored": "dpo", "kto": "kto", "label": "kto"}
 Request = Mapping[str, Any]
 
 
@@ -39,16 +40,28 @@ def describe(request: Request) -> dict[str, Any]:
     path = Path(request["path"])
     if is_prepared(path):
         counts = {split: {"rows": row_count(path, split), "bad": 0} for split in splits(path)}
-        layout = {"format": "prepared", "reason": "it has stats.json", "error": None}
+        layout = {"format": "prepared", "reason": "it has stats.json", "error": None, **_training(_first_kind(path))}
         rows = sum(count["rows"] for count in counts.values())
         return {"rows": rows, "bad": 0, "splits": counts, "layout": layout, "columns": [], "notes": []}
     index = _index(request)
     try:
         found = _layout(request)
-        layout = {"format": found.format.name, "reason": found.reason, "error": None}
+        layout = {"format": found.format.name, "reason": found.reason, "error": None, **_training(found.format.name)}
     except DataError as error:
-        layout = {"format": None, "reason": error.reason, "error": error.as_dict()}
+        layout = {"format": None, "reason": error.reason, "error": error.as_dict(), **_training("")}
     return {**described(index), "layout": layout, "notes": index.notes}
+
+
+def _training(rows: str) -> dict[str, str]:
+    """The stage that learns from rows of a format, or of a kind where they are prepared, and the recipe that shows it
+    on a file of one's own. Rows that cannot be told from others are examples."""
+    stage = _LEARNS.get(rows, "sft")
+    return {"stage": stage, "recipe": "first-adapter" if stage == "sft" else stage}
+
+
+def _first_kind(folder: Path) -> str:
+    page = (prepared_page(folder, split, 0, 1) for split in splits(folder))
+    return next((shown.item.raw["kind"] for found in page for shown in found if isinstance(shown.item, Record)), "")
 
 
 def rows(request: Request) -> dict[str, Any]:

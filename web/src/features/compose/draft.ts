@@ -115,3 +115,24 @@ export function withReference(values: Json, before: string, now: string): Json {
   if (!isValues(values)) return values;
   return Object.fromEntries(Object.entries(values).map(([key, one]) => [key, withReference(one, before, now)]));
 }
+
+/** A recipe with the given data and model in the place of its own. A step that made its data, for no other, goes. */
+export function filled(values: Values, { source, base }: { source?: string; base?: string }): Values {
+  const steps = Object.values(stepsOf(values));
+  const first = (field: string, ...schemes: string[]) =>
+    schemes
+      .flatMap((scheme) => steps.map((step) => valueAt(step, [field])).filter((one) => isText(one, scheme)))
+      .find((one) => typeof one === "string");
+  const own = { source: first("source", "file:", "step:"), base: first("base", "hub:", "builtin:") };
+  let made: Json = values;
+  if (source && own.source) made = withReference(made, own.source, source);
+  if (base && own.base) made = withReference(made, own.base, base);
+  if (!isValues(made)) return values;
+  const [replaced] = source && own.source?.startsWith("step:") ? own.source.slice(5).split("/") : [];
+  const left = Object.entries(stepsOf(made)).filter(([name]) => name !== replaced);
+  return replaced && !JSON.stringify(left).includes(`"step:${replaced}`)
+    ? { ...made, steps: Object.fromEntries(left) }
+    : made;
+}
+
+const isText = (value: unknown, start: string): value is string => typeof value === "string" && value.startsWith(start);

@@ -6,7 +6,8 @@ import { useTranslation } from "react-i18next";
 import { bytes, Progress, percent } from "@/ui";
 import { cancel, forget, type Sent } from "./sending";
 
-export const searchOfUpload = (name: string) => ({ recipe: "first-adapter", source: `file:data/uploads/${name}` });
+/** Its rows say which recipe it opens. */
+export const searchOfUpload = (name: string) => ({ data: name });
 
 export function SentRow({ sent }: { sent: Sent }) {
   const { t } = useTranslation();
