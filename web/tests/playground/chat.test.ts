@@ -10,7 +10,7 @@ import {
   newTurn,
   parametersOf,
 } from "@/features/playground/chat";
-import { formOf } from "@/features/playground/forms";
+import { formOf, leftOut } from "@/features/playground/forms";
 
 beforeEach(() => localStorage.clear());
 
@@ -70,4 +70,16 @@ test("the same as a command, in Python and with curl", () => {
   );
   expect(formOf("curl", chat, "Hi", ["a@1", "b@2"])).toContain('"models": [');
   expect(formOf("python", chat, "Hi", ["a@1"])).toContain("json.loads(r");
+});
+
+test("the command draws as the page does, and what it leaves out is named", () => {
+  const sampling = { ...emptyChat().sampling, max_tokens: "", top_p: "0.9", top_k: "5", min_p: "0.1", seed: "7" };
+  const chat = { ...chatOf(answered("Hi", { a: "Hello" })), system: "", sampling };
+  expect(formOf("cli", chat, "Bye", ["a"])).toBe("burnish chat a --ask Bye --top-p 0.9 --temperature 1 --seed 7");
+  expect(leftOut("cli", chat)).toEqual(["top_k", "min_p", "turns"]);
+  expect(leftOut("curl", chat)).toEqual([]);
+  const greedy = { ...chat, turns: [], sampling: { ...emptyChat().sampling, temperature: "0", seed: "7" } };
+  expect(formOf("cli", greedy, "Bye", ["a"])).toBe(
+    "burnish chat a --ask Bye --max-new-tokens 256 --temperature 0", // which takes no seed there
+  );
 });

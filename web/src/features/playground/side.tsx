@@ -6,7 +6,7 @@ import { useTranslation } from "react-i18next";
 import { answer, api } from "@/api/client";
 import { Code, count, Section, Segments } from "@/ui";
 import { type Chat, SAMPLING } from "./chat";
-import { formOf, WAYS, type Way } from "./forms";
+import { formOf, leftOut, WAYS, type Way } from "./forms";
 
 const votesQuery = queryOptions({
   queryKey: ["votes"],
@@ -66,6 +66,7 @@ export function AsCode({ chat, prompt, models }: { chat: Chat; prompt: string; m
   const [way, setWay] = useState<Way>("cli");
   const asked = prompt.trim() || (chat.turns.at(-1)?.prompt ?? "");
   const before = prompt.trim() ? chat.turns : chat.turns.slice(0, -1);
+  const missing = leftOut(way, { ...chat, turns: before });
   return (
     <Section title={t("play.code")}>
       <Flex direction="column" gap={3}>
@@ -78,6 +79,11 @@ export function AsCode({ chat, prompt, models }: { chat: Chat; prompt: string; m
         <Code label={t(`play.way_${way}`)} maxHeight="220px">
           {formOf(way, { ...chat, turns: before }, asked || "…", models)}
         </Code>
+        {missing.length > 0 && (
+          <Text textStyle="small" color="fg.warning">
+            {t("play.leftOut", { what: missing.map((one) => t(`play.${one}`)).join(", ") })}
+          </Text>
+        )}
       </Flex>
     </Section>
   );
