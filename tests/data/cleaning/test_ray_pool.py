@@ -27,7 +27,7 @@ WORDS = [f"word{i}" for i in range(500)]
 @pytest.fixture(scope="module")
 def cluster():
     """Two workers on this machine."""
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield
     ray.shutdown()
 

@@ -11,6 +11,7 @@ from burnish.cli import completion
 from burnish.cli.command import Command, Commands
 from burnish.cli.render import Output, plain
 from burnish.core.errors import AskError
+from burnish.core.paths import expanded
 
 Name = Annotated[
     str,
@@ -163,12 +164,13 @@ def add(
     from burnish.studio.datasets import upload
 
     output: Output = ctx.obj
-    if not file.expanduser().is_file():
+    path = expanded(file)
+    if not path.is_file():
         raise AskError("ask.bad-reference", f"there is no file {file}", "check the path")
-    with file.expanduser().open("rb") as stream:
+    with path.open("rb") as stream:
         pieces = iter(lambda: stream.read(1 << 20), b"")
         existing = "version" if version else "refuse"
-        found = upload(name or file.name, pieces, existing=existing, workspace=output.workspace)
+        found = upload(name or path.name, pieces, existing=existing, workspace=output.workspace)
     _report(output, found, f"added {found['name']}; a recipe names it file:data/uploads/{found['name']}")
 
 
