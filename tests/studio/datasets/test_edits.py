@@ -7,25 +7,7 @@ import pytest
 from burnish.core.errors import BurnishError
 from burnish.studio.datasets import changing, dataset, delete, edit_row, upload
 from burnish.studio.datasets.names import newest_version
-from burnish.studio.datasets.reading import _VIEWING
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _children_end():
-    yield
-    _VIEWING.close()
-
-
-def pair(number):
-    return {"prompt": f"question {number} " + "x" * 300, "response": f"answer {number}"}
-
-
-def lines(numbers, value=pair):
-    return b"".join(json.dumps(value(number)).encode() + b"\n" for number in numbers)
-
-
-def put(workspace, name, content):
-    return upload(name, [content], workspace=workspace.root)["name"]
+from uploaded import lines, put
 
 
 def test_an_edited_row_makes_a_new_version_and_the_old_one_stays(workspace):

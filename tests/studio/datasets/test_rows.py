@@ -18,29 +18,11 @@ from burnish.core import fingerprint
 from burnish.core.errors import BurnishError
 from burnish.core.runs.workspace import Workspace
 from burnish.data.paging import index as paging
-from burnish.studio.datasets import dataset, datasets, delete, preview, quarantine, rows, upload
-from burnish.studio.datasets.reading import _VIEWING
+from burnish.studio.datasets import dataset, datasets, delete, preview, quarantine, rows
 from burnish.studio.kept_workrooms import KeptWorkroom
+from uploaded import lines, pair, put
 
 COUNT = 3000
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _children_end():
-    yield
-    _VIEWING.close()
-
-
-def pair(number):
-    return {"prompt": f"question {number} " + "x" * 300, "response": f"answer {number}"}
-
-
-def lines(numbers, value=pair):
-    return b"".join(json.dumps(value(number)).encode() + b"\n" for number in numbers)
-
-
-def put(workspace, name, content):
-    return upload(name, [content], workspace=workspace.root)["name"]
 
 
 def as_csv():
