@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 
 from burnish.core.runs.submitted import Options, SubmittedRun
 from burnish.studio.queueing import worker as of_worker
@@ -138,3 +139,21 @@ def test_a_step_of_a_worker_that_stands_still_is_not_run_twice(
     (tmp_path / "release").touch()
     until(lambda: states("s/1") == {"wait": "succeeded", "join": "succeeded"})
     assert [event.state for event, _ in run.events.read() if event.kind == "state"].count("succeeded") == 1
+
+
+def test_a_step_whose_lease_cannot_be_renewed_saves_its_state_and_goes_on_when_the_database_is_back(
+    slow, submitted, working, states, until, queue, workspace, tmp_path
+):
+    submitted(slow)
+    working()
+    run = workspace.run("s", 1, "wait")
+    until(lambda: (run.scratch / "checkpoints" / "1").exists())
+    away = sqlite3.connect(workspace.database, isolation_level=None)
+    away.execute("BEGIN IMMEDIATE")  # nobody renews a lease
+    until(lambda: run.state == "interrupted")
+    assert run.record["reason"] == "stopped at step 1"  # not killed
+    (tmp_path / "release").touch()
+    away.close()
+    until(lambda: states("s/1") == {"wait": "succeeded", "join": "succeeded"})
+    assert run.artifact().measures == {"resumed": True}
+    assert next(job for job in queue.jobs(run="s/1") if job.step == "wait").losses == 0

@@ -3,6 +3,8 @@
 queue ── lease ──▶ thread: the step's worker process (see `burnish.jobs.worker`)
   ▲                   │
   └── beat, finish ───┘     a worker that lost a lease kills the process; its late result is refused by the fence
+
+A lease that cannot be renewed, such as while its database is away, stops the step in time to save its state.
 """
 
 import contextlib
@@ -53,7 +55,16 @@ _SEARCH_SECONDS = 60.0
 """How often runs are looked for that were submitted by a process which died before it had queued them."""
 _GRACE_SECONDS = 60.0
 """What a step gets to save its state after its time limit."""
+_SAVING = 1 / 4
+"""The part of a lease's time that a step gets to save its state where the lease cannot be renewed: 7.5 of 30 seconds,
+after 10 to 15 in which the database may be away and nothing happens. Then its holder must have stopped."""
 _log = logging.getLogger("burnish.worker")
+
+Why = Literal["", "unreachable", "leaving", "cancelled", "time", "lost"]
+"""Why a step is stopped: its lease cannot be renewed, or its worker ends; a user's request, or the time limit; another
+worker has it."""
+_RANKS: Mapping[Why, int] = {"": 0, "unreachable": 1, "leaving": 2, "cancelled": 3, "time": 3, "lost": 4}
+"""Of two reasons the one of the higher rank holds, and of the same rank the first."""
 
 Say = Callable[[str], None]
 """Reports a line to who started the worker."""
@@ -80,8 +91,7 @@ class _Held:
     began: float = field(default_factory=time.monotonic)
     beat: float = field(default_factory=time.monotonic)
     """When the lease was last renewed, of the monotonic clock."""
-    why: Literal["", "cancelled", "lost", "leaving", "time"] = ""
-    """Why a stop was requested."""
+    why: Why = ""
     outcome: BurnishError | Literal["succeeded"] | None = None
     thread: threading.Thread | None = None
 
@@ -89,9 +99,9 @@ class _Held:
     def name(self) -> str:
         return self.lease.job.name
 
-    def stop(self, why: Literal["cancelled", "lost", "leaving", "time"], *, at_once: bool = False) -> None:
-        """Request a stop. A lost lease goes before all other reasons, and a reason before the end of the worker."""
-        if not self.why or why == "lost" or self.why == "leaving":
+    def stop(self, why: Why, *, at_once: bool = False) -> None:
+        """Request a stop."""
+        if _RANKS[why] > _RANKS[self.why]:
             self.why = why
         self.stops.request(at_once=at_once)
 
@@ -161,12 +171,14 @@ class QueueWorker:
                 self._queue.leave(worker)
 
     def _end_overdue(self, ended: threading.Event) -> None:
-        """In a thread, since a database that does not answer keeps the others waiting: kill what a lease no longer
-        covers, before another worker starts it."""
+        """In a thread, since a database that does not answer keeps the others waiting: stop what a lease soon no longer
+        covers, and kill what it does not cover, before another worker starts it."""
         while not ended.wait(_POLL_SECONDS):
-            for held in list(self._held):
-                if held.lease.is_overdue:
-                    held.stop("lost", at_once=True)
+            for held in [held for held in self._held if held.outcome is None]:
+                if held.lease.seconds_left < _SAVING * self._queue.lease_seconds:
+                    if not held.why:
+                        self._say(f"{held.name}: its lease cannot be renewed: it saves its state and stops")
+                    held.stop("unreachable", at_once=held.lease.is_overdue)
 
     def _is_idle(self) -> bool:
         with self._tolerating_database():
@@ -241,8 +253,9 @@ class QueueWorker:
     def _reap(self) -> None:
         """Report the jobs whose threads have ended."""
         for held in [held for held in self._held if held.outcome is not None]:
-            if held.why == "lost" or self._replaced is not None:
-                self._say(f"{held.name}: it is another worker's now")
+            is_over = held.lease.is_overdue and self._is_ending  # and the database is away: others take the job over
+            if held.why == "lost" or is_over or self._replaced is not None:
+                self._say(f"{held.name}: its lease is lost: it is another worker's now")
                 self._held.remove(held)
                 continue
             try:
@@ -261,6 +274,8 @@ class QueueWorker:
             self._finish(held, "succeeded")
         elif outcome.code == "run.interrupted" and held.why == "leaving":
             self._release(held, "its worker was stopped", counts=False)
+        elif outcome.code == "run.interrupted" and held.why == "unreachable":
+            self._release(held, "its lease could not be renewed in time", counts=False)
         elif outcome.code == "run.interrupted" and held.why == "time":
             self._finish(held, "failed", _out_of_time(job))
         elif outcome.code == "run.interrupted" and (held.why or held.stops.requested):
