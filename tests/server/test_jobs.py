@@ -1,5 +1,6 @@
 """Runs are submitted, shown, moved, cancelled and resumed over HTTP; a locked database is an answer."""
 
+import shutil
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -148,3 +149,18 @@ def test_a_locked_database_is_an_answer_that_says_when_to_try_again(studio, subm
         "queued"
     }
     assert submit()["run"]
+
+
+def test_a_database_that_was_moved_away_is_named_and_one_that_is_restored_is_read(studio, submit, tmp_path):
+    run = submit()["run"]
+    place = studio.folder / ".burnish"
+    for file in place.glob("burnish.db*"):
+        shutil.move(file, tmp_path)
+    away = studio.page.get("/api/v1/jobs")
+    assert (away.status_code, away.json()["code"]) == (503, "machine.no-database")
+    assert f"{place}/burnish.db was removed" in away.json()["detail"]
+    assert "burnish runs reindex" in away.json()["fix"]
+    for file in tmp_path.glob("burnish.db*"):
+        shutil.copy(file, place)
+    assert len(studio.page.get("/api/v1/jobs", params={"run": run}).json()["jobs"]) == 2
+    assert submit()["run"] != run

@@ -119,6 +119,25 @@ def test_a_file_that_was_cut_off_is_named(workspace):
     assert "is damaged" in failure(lambda: write(Database.of(workspace))).what
 
 
+def test_a_file_that_was_cut_to_nothing_is_named_by_those_who_have_it_and_by_others_at_once(workspace):
+    database = Database.of(workspace)
+    write(database)
+    with database.reading() as connection:
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.exec_driver_sql("BEGIN")
+    with workspace.database.open("r+b") as file:
+        file.truncate()
+    for use in (lambda: written(database), lambda: write(database), lambda: Database.of(workspace)):
+        error = failure(use)
+        assert (error.code, error.what) == (
+            "machine.no-database",
+            f"the database {workspace.database} is damaged: it is empty (0 bytes)",
+        )
+        assert "burnish runs reindex" in error.fix
+    database.close()
+
+
 @pytest.mark.parametrize("has_database", [False, True])
 def test_a_folder_that_cannot_be_written_is_named(workspace, bound_by_permissions, has_database):
     folder = workspace.database.parent
@@ -165,8 +184,9 @@ def test_a_file_that_is_removed_or_replaced_in_use_is_an_error_and_not_written_t
     write(database)
     moved = workspace.root / "moved"
     workspace.database.parent.rename(moved)
-    for _ in range(2):
-        assert "removed or replaced" in failure(lambda: write(database, "lost")).what
+    for found in ("removed while", "replaced while"):
+        assert found in failure(lambda: write(database, "lost")).what
+        assert database.is_replaced == (found == "replaced while")
         Database.of(workspace).close()
     database.close()
     for url, held in ((f"sqlite:///{moved}/burnish.db", ["mine"]), (f"sqlite:///{workspace.database}", [])):

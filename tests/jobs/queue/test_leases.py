@@ -163,7 +163,7 @@ def test_a_renewal_that_fails_leaves_the_deadline(add, machines, database):
     before = held.deadline
     holder.clock.now += 10
     database.path.unlink()
-    with pytest.raises(MachineError, match="removed or replaced"):
+    with pytest.raises(MachineError, match="was removed"):
         holder.queue.renew(held)
     assert held.deadline == before
 

@@ -28,11 +28,13 @@ class Database:
         """Open a database, and upgrade its schema. See `Database.of`."""
         self._url = url
         self._engine: Engine = engines.connect(url, busy_seconds)
+        self._file: engines.FileIdentity | None = None
         try:
             with named(self.place):
                 if self.path:
                     self._open_file(self.path)
-                    engines.guard(self._engine, self.path)
+                    self._file = engines.identity_of(self.path)
+                    engines.guard(self._engine, self.path, self._file)
                 elif not self._is_ready():
                     self._upgrade()
         except BaseException:
@@ -75,6 +77,11 @@ class Database:
         is_file = self._url.get_backend_name() == "sqlite"
         return expanded(self._url.database) if is_file and self._url.database else None
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another file is in the place of the one that was opened; where none is, it may be moved back."""
+        return self.path is not None and engines.identity_of(self.path) not in (None, self._file)
+
     @contextmanager
     def reading(self) -> Generator[Connection]:
         """A connection in a transaction that sees one state of the database, and does not wait for writers.
@@ -102,12 +109,13 @@ class Database:
         self._engine.dispose()
 
     def _open_file(self, path: Path) -> None:
+        engines.refuse_empty(path)
         if path.exists() and self._is_ready():
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with held(path.with_name(f"{path.name}.lock"), "upgrading the database"):
-                schema.use_log(path)
+                schema.use_log(path) if path.exists() else schema.create(path)
                 version = self._version()
                 if version is not None and not schema.is_current(version, self.place):
                     schema.back_up(path, version)

@@ -10,11 +10,14 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from burnish.core.errors import AskError, MachineError
-from burnish.jobs.database.faults import BUSY_SECONDS, ReplacedDatabaseError
+from burnish.jobs.database.faults import BUSY_SECONDS, MAKE_ANEW, ReplacedDatabaseError, damaged
 
 WRITING = "burnish_writing"
 """The execution option of a connection whose next transaction writes."""
 _CONNECT_SECONDS = 10
+
+FileIdentity = tuple[int, int]
+"""The device and the number of a file: another file at the same path has others."""
 
 
 def parse(url: str) -> URL:
@@ -58,25 +61,41 @@ def _sqlite(url: URL, busy_seconds: float) -> Engine:
     return engine
 
 
-def guard(engine: Engine, path: Path) -> None:
-    """From now on, refuse to use another file than the one that is at `path` now: what is written to one that was
+def guard(engine: Engine, path: Path, opened: FileIdentity | None) -> None:
+    """From now on, refuse to use another file than the one that was opened at `path`: what is written to one that was
     removed would vanish, and one in its place knows nothing of what this program does."""
-    opened = _file(path)
 
     def refuse_another(*_: object) -> None:
-        if _file(path) != opened:
-            what = f"the database {path} was removed or replaced while it was in use"
+        refuse_empty(path)
+        found = identity_of(path)
+        if found is None:
+            what, fix = (
+                f"the database {path} was removed while it was in use",
+                f"move it back, or {MAKE_ANEW}; then start its workers again",
+            )
+            raise ReplacedDatabaseError("machine.no-database", what, fix)
+        if found != opened:
+            what = f"the database {path} was replaced while it was in use"
             raise ReplacedDatabaseError("machine.no-database", what, "start this program again: it opens the new one")
 
     event.listen(engine, "do_connect", refuse_another)
     event.listen(engine, "checkout", refuse_another)
 
 
-def _file(path: Path) -> tuple[int, int] | None:
+def identity_of(path: Path) -> FileIdentity | None:
+    """Which file is at a path; None for no file."""
     with suppress(OSError):
         status = os.stat(path)
         return status.st_dev, status.st_ino
     return None
+
+
+def refuse_empty(path: Path) -> None:
+    """Errors: MachineError `machine.no-database` for a file that was cut to nothing; one is never made so. SQLite takes
+    it for a new database, and waits for those who have it open."""
+    with suppress(OSError):
+        if not os.stat(path).st_size:
+            raise damaged(str(path), "it is empty (0 bytes)")
 
 
 def _postgresql(url: URL, busy_seconds: float) -> Engine:

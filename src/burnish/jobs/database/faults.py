@@ -13,6 +13,10 @@ from burnish.core.faults import reason
 BUSY_SECONDS = 30.0
 """How long a change waits for others before `machine.database-busy`."""
 NOT_WRITABLE = "check the folder's permissions and its file system, or set BURNISH_DATABASE to another place"
+MAKE_ANEW = (
+    "run `burnish runs reindex`, which makes it anew from the run folders: runs and their results are there; lost are "
+    "the list of ended jobs and the order of those that wait"
+)
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _NOT_WRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR}
@@ -81,10 +85,7 @@ def _of_postgresql(error: DBAPIError, place: str) -> BurnishError:
 
 def damaged(place: str, why: str) -> MachineError:
     """A file that is no database, or no whole one. It is an index: nothing is lost that the folders hold."""
-    fix = (
-        f"stop burnish, move {place} away with {place}-wal and {place}-shm, and run `burnish runs reindex`, which "
-        "makes it anew from the run folders"
-    )
+    fix = f"stop burnish, move {place} away with {place}-wal and {place}-shm, and {MAKE_ANEW}"
     return MachineError("machine.no-database", f"the database {place} is damaged: {why}", fix)
 
 

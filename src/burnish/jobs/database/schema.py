@@ -48,8 +48,19 @@ def upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
+def create(path: Path) -> None:
+    """Make an SQLite file that is read while another process writes (WAL). One that is seen is whole."""
+    path = path.resolve()
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    use_log(partial)
+    for log in ("-wal", "-shm"):  # of a file that was removed: SQLite would take them for those of the new one
+        path.with_name(path.name + log).unlink(missing_ok=True)
+    _put(partial, path)
+
+
 def use_log(path: Path) -> None:
-    """Make an SQLite file, if there is none, that is read while another process writes (WAL)."""
+    """Let a file be read while another process writes."""
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -68,7 +79,11 @@ def back_up(path: Path, version: str) -> Path:
     finally:
         source.close()
         copy.close()
-    sync(partial)
-    os.replace(partial, backup)
-    sync(path.parent)
+    _put(partial, backup)
     return backup
+
+
+def _put(partial: Path, path: Path) -> None:
+    sync(partial)
+    os.replace(partial, path)
+    sync(path.parent)
