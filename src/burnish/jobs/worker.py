@@ -9,6 +9,7 @@ the run, and 128 plus the signal after a second signal.
 import atexit
 import contextlib
 import faulthandler
+import gc
 import json
 import logging
 import os
@@ -21,7 +22,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -140,7 +141,7 @@ def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _St
         )
         models = identities_of(spec)
         try:
-            outcome: Outcome = row.function()(spec, context)
+            outcome: Outcome = _imported(row)(spec, context)
         except ModuleNotFoundError as error:
             raise _no_package(row, error) from error
         ledger.check()
@@ -150,6 +151,16 @@ def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _St
         if models:
             outcome = replace(outcome, provenance={**outcome.provenance, "endpoints": models})
     return outcome
+
+
+def _imported(row: Stage) -> Callable[[Spec, Context], Outcome]:
+    """The function of a stage. What it imports stays: to collect garbage meanwhile would take a seventh of the time."""
+    gc.disable()
+    try:
+        return row.function()
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextlib.contextmanager

@@ -93,6 +93,11 @@ class LocalLauncher:
             log_start=self._logged_before.get(process.pid, 0),
         )
 
+    def pause(self, process: Process, seconds: float) -> None:
+        """Wait for so many seconds, or less if the worker ends."""
+        with contextlib.suppress(TimeoutError, subprocess.TimeoutExpired):
+            process.wait(seconds)
+
     def stop(self, process: Process, *, at_once: bool = False) -> None:
         """Tell the worker to save its state and exit, or kill it."""
         (self._killed if at_once else self._terminated).add(process.pid)

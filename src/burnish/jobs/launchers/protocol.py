@@ -22,6 +22,10 @@ class Launcher(Protocol):
         """The exit status, or None while the worker runs. Records why a worker died if it could not."""
         ...
 
+    def pause(self, process: Any, seconds: float) -> None:
+        """Wait for so many seconds, or less if the worker ends."""
+        ...
+
     def stop(self, process: Any, *, at_once: bool = False) -> None:
         """Tell the worker to save its state and exit, or kill it."""
         ...

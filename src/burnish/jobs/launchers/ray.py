@@ -96,6 +96,10 @@ class RayLauncher:
         record_end(run, ending if ended else None)
         return process.status
 
+    def pause(self, process: _RayWorker, seconds: float) -> None:
+        """Wait for so many seconds: a cluster is asked only now and then."""
+        time.sleep(seconds)
+
     def stop(self, process: _RayWorker, *, at_once: bool = False) -> None:
         """Tell the worker to save its state and exit. Ray kills it after ten minutes; it cannot be told to do so
         earlier."""

@@ -217,7 +217,7 @@ class Execution:
                 for at_once in self._stops.new():
                     launcher.stop(process, at_once=at_once)
                     self._notify(lambda at_once=at_once: self._watcher.on_stop(at_once))
-                time.sleep(_POLL_SECONDS)
+                launcher.pause(process, _POLL_SECONDS)
         except BaseException:  # the worker must not outlive this process
             launcher.stop(process, at_once=True)
             launcher.wait(process)

@@ -124,6 +124,8 @@ class QueueWorker:
         self._workspace, self._queue, self._slots = workspace, queue, dict(slots)
         self._launcher_of, self._search, self._say = launcher_of, search, say
         self._held: list[_Held] = []
+        self._has_ended = threading.Event()
+        """Set when a step has ended here."""
         self._stops = 0
         self._unreachable_since: float | None = None
         self._replaced: ReplacedDatabaseError | None = None
@@ -159,8 +161,8 @@ class QueueWorker:
                 has_more = not self._is_ending and self._lease(worker)
                 if until_idle and not has_more and not self._held and self._is_idle():
                     return
-                if not has_more:
-                    time.sleep(_POLL_SECONDS)
+                if not has_more and self._has_ended.wait(_POLL_SECONDS):
+                    self._has_ended.clear()
             if self._replaced is not None:
                 raise self._replaced
         finally:
@@ -227,6 +229,8 @@ class QueueWorker:
         except Exception as error:
             _log.debug("%s", held.name, exc_info=True)
             held.outcome = as_burnish_error(error, f"`burnish doctor {held.name}`")
+        finally:
+            self._has_ended.set()
 
     def _beat(self) -> None:
         """Renew the leases, and pass on what was requested of the jobs."""
