@@ -33,7 +33,8 @@ def caused_by(cause: Exception) -> Exception:
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: 12 bytes"), "machine.no-memory", "12 bytes"),
         (OSError(errno.ENOSPC, "No space left on device", "/data/x"), "machine.no-disk", "/data/x"),
         (caused_by(OSError(errno.ENOSPC, "No space left on device", "/data/x")), "machine.no-disk", "/data/x"),
-        (PermissionError(errno.EACCES, "Permission denied", "/data/x"), "run.failed", "/data/x: Permission denied"),
+        (PermissionError(errno.EACCES, "Permission denied", "/data/x"), "machine.no-access", "/data/x: Permission den"),
+        (OSError(errno.EROFS, "Read-only file system", "/data/x"), "machine.no-access", "/data/x: Read-only file sys"),
         (
             ModuleNotFoundError("No module named 'hqq.core.a'", name="hqq.core.a"),
             "machine.no-package",
@@ -141,7 +142,8 @@ LIMIT = "raise the limit of file sizes (ulimit -f), or use a --workspace on anot
         (ImportError("x", name="a"), "run.failed | ImportError: x | see the log"),
         (
             PermissionError(errno.EACCES, "Permission denied", "/d/x"),
-            "run.failed | /d/x: Permission denied | check that the file exists and its permissions; see the log",
+            "machine.no-access | /d/x: Permission denied | "
+            "check its permissions, and how its file system is mounted; see the log",
         ),
         (
             caused_by(FileNotFoundError(errno.ENOENT, "No such file", "/d/x")),

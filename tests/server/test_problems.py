@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 
 import pytest
 
@@ -63,8 +64,17 @@ def test_an_unexpected_error_shows_nothing_of_the_server(caplog):
 
 
 @pytest.mark.parametrize("path", ["/api/v1/runs", "/v1/files"])
-def test_a_full_disk_is_said_to_be_one(path):
-    answer = answer_of(OSError(errno.ENOSPC, "No space left on device", "/w/runs/r/1"), "POST", path, "abc123")
-    assert answer.status_code == 507
-    assert b"machine.no-disk" in answer.body
-    assert b"the disk is full: /w/runs/r/1" in answer.body
+@pytest.mark.parametrize(
+    ("number", "status", "code"),
+    [
+        (errno.ENOSPC, 507, "machine.no-disk"),
+        (errno.EDQUOT, 507, "machine.no-disk"),
+        (errno.EROFS, 503, "machine.no-access"),
+        (errno.EACCES, 503, "machine.no-access"),
+    ],
+)
+def test_a_disk_that_is_full_or_read_only_is_said_to_be_so(path, number, status, code):
+    answer = answer_of(OSError(number, os.strerror(number), "/w/runs/r/1"), "POST", path, "abc123")
+    assert answer.status_code == status
+    assert code.encode() in answer.body
+    assert b"/w/runs/r/1" in answer.body

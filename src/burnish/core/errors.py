@@ -143,6 +143,7 @@ CODES = {
     "machine.no-package": "A required Python package is not installed.",
     "machine.broken-plugin": "An installed package that extends burnish cannot be loaded, or a name it adds is taken.",
     "machine.no-disk": "There is not enough disk space.",
+    "machine.no-access": "The file system is read-only, or this user may not read or write a file or folder.",
     "machine.no-memory": "The machine is out of memory.",
     "machine.no-database": "The database cannot be opened or reached, is damaged, or was made by a newer burnish.",
     "machine.busy": "Too many requests wait for the same kind of work.",

@@ -5,10 +5,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 from burnish.core.errors import BurnishError, MachineError, RunError
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_ACCESS = (errno.EROFS, errno.EACCES, errno.EPERM)
 _MAX_REASON = 200
 LESS_MEMORY = "use a smaller batch, model or file, or shorter rows"
 _NO_MEMORY_TYPES = ("MemoryError", "OutOfMemoryError")
@@ -75,6 +77,9 @@ def as_burnish_error(error: Exception, advice: str) -> BurnishError:
         if isinstance(cause, ModuleNotFoundError) and cause.name:
             package = cause.name.partition(".")[0]
             return MachineError("machine.no-package", f"the package {package} is missing", f"pip install {package}")
+        if is_no_access(cause):
+            fix = f"check its permissions, and how its file system is mounted; {advice}"
+            return MachineError("machine.no-access", f"{cause.filename}: {cause.strerror}", fix)
         if isinstance(cause, OSError) and cause.filename:
             fix = f"check that the file exists and its permissions; {advice}"
             return RunError("run.failed", f"{cause.filename}: {cause.strerror}", fix)
@@ -152,6 +157,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def is_disk_full(error: BaseException) -> bool:
     """True for a full disk or quota. Native libraries set no errno, only the message."""
     return getattr(error, "errno", None) in _DISK_FULL or "No space left on device" in str(error)
+
+
+def is_no_access(error: BaseException) -> TypeGuard[OSError]:
+    """True for a file or folder on a file system that is read-only, or that this user may not read or write."""
+    return isinstance(error, OSError) and error.errno in _NO_ACCESS and bool(error.filename)
 
 
 def _is_too_large(error: BaseException) -> bool:

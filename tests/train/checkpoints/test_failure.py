@@ -73,7 +73,7 @@ def test_a_folder_that_may_not_be_written_is_not_a_full_disk(tmp_path, bound_by_
     with bound_by_permissions(), pytest.raises(BurnishError) as caught:
         folder.save(2, checkpoint())
     folder.path.chmod(0o700)
-    assert caught.value.code == "run.failed"
+    assert caught.value.code == "machine.no-access"
     assert f"Permission denied: {folder.path / '.saving-00000002'}" in caught.value.what
     assert caught.value.fix.startswith("give this user the right to write there")
 

@@ -129,7 +129,7 @@ class CancelledError(BaseException):
         (ValueError("no good"), "run.failed"),
         (SystemExit(0), "run.failed"),
         (CancelledError("by a library"), "run.failed"),
-        (PermissionError(errno.EACCES, "Permission denied", "/x"), "run.failed"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), "machine.no-access"),
     ],
     ids=lambda value: type(value).__name__,
 )

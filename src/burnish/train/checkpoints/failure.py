@@ -4,7 +4,7 @@ import errno
 from pathlib import Path
 
 from burnish.core.errors import BurnishError, MachineError, RunError
-from burnish.core.faults import is_disk_full, is_out_of_memory, misplaced_path, reason
+from burnish.core.faults import is_disk_full, is_no_access, is_out_of_memory, misplaced_path, reason
 
 _NOT_THERE = "check that the disk or share of the workspace is connected and mounted"
 _FIXES = {
@@ -43,4 +43,6 @@ def save_error(step: int, folder: Path, error: BaseException, resumes_from: str)
     fix = _FIXES.get(error.errno or 0)
     if is_disk_full(error):
         return MachineError("machine.no-disk", f"{what}: {text}", f"{fix or _FIXES[errno.ENOSPC]}, {again}")
+    if is_no_access(error):
+        return MachineError("machine.no-access", f"{what}: {text}", f"{fix}, {again}")
     return RunError("run.failed", f"{what}: {text}", f"{fix or 'remove the cause'}, {again}")
