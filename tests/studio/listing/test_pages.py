@@ -67,6 +67,8 @@ def test_a_page_goes_on_behind_the_last_item_whatever_was_added_or_removed(steps
         ({"text": "disk 17"}, 1),
         ({"text": "b/17 make"}, 1),
         ({"text": "adapter"}, 30),
+        ({"text": "make #17"}, 1),
+        ({"text": "#1"}, 2),
         ({"text": "nowhere"}, 0),
     ],
 )

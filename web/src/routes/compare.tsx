@@ -10,32 +10,29 @@ import { Pickers } from "@/features/compare/pickers";
 import { changesOf, comparisonQuery, measuresOf } from "@/features/compare/queries";
 import { Changes, Measures } from "@/features/compare/tables";
 import { pairsQuery } from "@/features/evaluations/queries";
-import { runsQuery } from "@/features/runs/queries";
+import { listedRunQuery } from "@/features/runs/queries";
 import { Block, EmptyState, ErrorCard, Page, Section } from "@/ui";
 
 export default function Compare() {
   const { t } = useTranslation();
   const { one = "", other = "" } = useSearch({ from: "/shell/compare" });
   const { data, error, refetch } = useQuery(comparisonQuery(one, other));
-  const { data: runs } = useQuery(runsQuery);
+  const { data: first } = useQuery(listedRunQuery(one));
+  const { data: second } = useQuery(listedRunQuery(other));
   const { data: pairs = [] } = useQuery(pairsQuery(one, other));
   const isReady = Boolean(one && other);
-  const stepsOf = (name: string) =>
-    runs
-      ?.find((run) => run.run === name)
-      ?.steps.filter((step) => "last_loss" in step.metrics || step.state === "running")
-      .map((step) => step.step) ?? [];
-  const inBoth = stepsOf(one).filter((step) => stepsOf(other).includes(step));
+  const stepsOf = (run: typeof first) =>
+    run?.steps.filter((step) => "last_loss" in step.metrics || step.state === "running").map((step) => step.step) ?? [];
+  const inBoth = stepsOf(first).filter((step) => stepsOf(second).includes(step));
   const settings = data ? changesOf(data.steps, "settings") : [];
   const inputs = data ? changesOf(data.steps, "inputs") : [];
   const measures = data ? measuresOf(data.steps) : [];
   const lone = Object.entries(data?.steps ?? {}).filter(([, step]) => step.only_in);
-  const madeBy = (name: string) =>
-    runs
-      ?.find((run) => run.run === name)
-      ?.steps.filter((step) => step.kind === "adapter")
+  const madeBy = (run: typeof first) =>
+    run?.steps
+      .filter((step) => step.kind === "adapter")
       .map((step) => `${step.run.split("/")[0]}.${step.step}@${step.run.split("/")[1]}`) ?? [];
-  const models = [...new Set([madeBy(one).at(-1), madeBy(other).at(-1)])].filter((ref) => ref !== undefined);
+  const models = [...new Set([madeBy(first).at(-1), madeBy(second).at(-1)])].filter((ref) => ref !== undefined);
   const isSame = data && !settings.length && !inputs.length && !measures.length && !lone.length;
   return (
     <Page

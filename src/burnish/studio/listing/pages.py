@@ -3,6 +3,7 @@
 import base64
 import heapq
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from burnish.studio.listing.groups import Group
 from burnish.studio.listing.snapshots import runs_of, steps_of
 
 MOST_ITEMS = 1_000
+_NUMBER = re.compile(r"#[0-9]+")
 Order = Literal["newest", "oldest", "name"]
 """`newest` and `oldest` by the time at which it was created, `name` by recipe, number and step."""
 Key = tuple[str | float, float, str]
@@ -47,7 +49,8 @@ def steps_page(
     max_age: float = 0.0,
     workspace: Path | str | None = None,
 ) -> Page:
-    """A page of steps, as the rows of `burnish.runs`. Every word of `text` is in its names, stage, kind or reason.
+    """A page of steps, as the rows of `burnish.runs`. Every word of `text` is in its names, stage, kind or reason;
+    `#3` is run number 3.
 
     The list is that of the folders now, or at most `max_age` seconds ago. The next page starts behind the last item of
     this one, whatever was added or removed meanwhile. Errors: AskError `ask.no-such-run` if the workspace does not
@@ -60,7 +63,7 @@ def steps_page(
         if recipe in (None, entry.recipe)
         and stage in (None, entry.stage)
         and state in (None, entry.state)
-        and (not words or _has(words, (entry.run, entry.stage, entry.kind, entry.reason)))
+        and (not words or _has(words, entry.number, (entry.run, entry.stage, entry.kind, entry.reason)))
     ]
     return _page(wanted, StepEntry.row, order, limit, cursor)
 
@@ -88,7 +91,7 @@ def runs_page(
         (_key(order, group.run.created, group.run.recipe, group.run.number, group.run.run), group)
         for group in groups
         if (stage is None or stage in group.stages())
-        and (not words or _has(words, group.words()))
+        and (not words or _has(words, group.run.number, group.words()))
         and (state is None or state == group.state(place))
     ]
     return _page(wanted, lambda group: group.item(place), order, limit, cursor)
@@ -100,9 +103,10 @@ def _existing(workspace: Path | str | None) -> Workspace:
     return place
 
 
-def _has(words: Iterable[str], texts: Iterable[str | None]) -> bool:
+def _has(words: Iterable[str], number: int, texts: Iterable[str | None]) -> bool:
+    """Whether each word is in the texts; `#3` is the number of a run, and not a part of 30."""
     whole = "\n".join(text for text in texts if text).lower()
-    return all(word in whole for word in words)
+    return all(word == f"#{number}" if _NUMBER.fullmatch(word) else word in whole for word in words)
 
 
 def _key(order: Order, age: float, recipe: str, number: int, run: str) -> Key:

@@ -1,11 +1,14 @@
 // Which two runs are compared; both stand in the address.
-import { Box, Flex, IconButton, NativeSelect } from "@chakra-ui/react";
+import { Box, Button, Flex, IconButton, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { ArrowLeftRight } from "lucide-react";
+import { ArrowLeftRight, ChevronsUpDown, Rows3 } from "lucide-react";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { runsQuery } from "@/features/runs/queries";
+import { useFoundRuns } from "@/features/runs/found";
+import { listedRunQuery, type RunSummary } from "@/features/runs/queries";
 import { ago } from "@/ui";
+import { useLater } from "@/ui/later";
 import { useStateName } from "@/ui/status";
 
 interface PickerProps {
@@ -18,23 +21,50 @@ interface PickerProps {
 function Picker({ label, colour, value, onChange }: PickerProps) {
   const { t } = useTranslation();
   const nameOf = useStateName();
-  const { data: runs = [] } = useQuery(runsQuery);
-  const names = runs.map((run) => run.run);
+  const [open, setOpen] = useState(false);
+  const [Finder, need] = useLater(() => import("@/ui/finder/dialog"));
+  const { data: run } = useQuery(listedRunQuery(value));
+  const described = (one: RunSummary) => (one.created ? ago(one.created) : nameOf(one.state));
+  const shown = run ? `${run.recipe} #${run.number} · ${described(run)}` : value || t("compare.choose");
+  const useItems = (typed: string) =>
+    useFoundRuns(typed).map((one) => ({
+      key: one.run,
+      group: t("nav.runs"),
+      name: `${one.recipe} #${one.number}`,
+      hint: described(one),
+      icon: Rows3,
+      go: () => onChange(one.run),
+    }));
   return (
     <Flex align="center" gap={3} flex={1} minW={0}>
       <Box boxSize="10px" borderRadius="full" bg={`series.${colour}`} flexShrink={0} aria-hidden />
-      <NativeSelect.Root size="sm" minW={0}>
-        <NativeSelect.Field aria-label={label} value={value} onChange={(event) => onChange(event.target.value)}>
-          <option value="">{t("compare.choose")}</option>
-          {value && !names.includes(value) && <option value={value}>{value}</option>}
-          {runs.map((run) => (
-            <option key={run.run} value={run.run}>
-              {run.recipe} #{run.number} · {run.created ? ago(run.created) : nameOf(run.state)}
-            </option>
-          ))}
-        </NativeSelect.Field>
-        <NativeSelect.Indicator />
-      </NativeSelect.Root>
+      <Button
+        size="sm"
+        variant="outline"
+        flex={1}
+        minW={0}
+        justifyContent="space-between"
+        fontWeight="normal"
+        color={value ? "fg" : "fg.muted"}
+        aria-label={`${label}: ${shown}`}
+        aria-haspopup="dialog"
+        onClick={() => {
+          need();
+          setOpen(true);
+        }}
+      >
+        <Text truncate>{shown}</Text>
+        <ChevronsUpDown aria-hidden />
+      </Button>
+      {Finder && (
+        <Finder
+          open={open}
+          onClose={() => setOpen(false)}
+          title={label}
+          hint={t("compare.choose")}
+          useItems={useItems}
+        />
+      )}
     </Flex>
   );
 }

@@ -30,6 +30,28 @@ export const runsQuery = queryOptions({
   refetchInterval: 3_000,
 });
 
+/** What a search finds among all runs, the newest first. `demo #3` is one run. */
+export const foundRunsQuery = (words: string) =>
+  queryOptions({
+    queryKey: ["runs", "found", words],
+    queryFn: async ({ signal }) => (await page({ q: words }, PAGE, null, signal)).runs,
+    enabled: Boolean(words),
+    placeholderData: keepPreviousData,
+    staleTime: EVERY,
+  });
+
+/** A run as lists show it, by `<recipe>/<number>`; null where there is none. */
+export const listedRunQuery = (name: string) =>
+  queryOptions({
+    queryKey: ["runs", "listed", name],
+    queryFn: async ({ signal }) => {
+      const [recipe = "", number = ""] = name.split("/");
+      return (await page({ recipe, q: `#${number}` }, 1, null, signal)).runs[0] ?? null;
+    },
+    enabled: Boolean(name),
+    refetchInterval: EVERY,
+  });
+
 /** All runs that the filters let through, page by page. */
 export const runPages = (filters: RunFilters) =>
   infiniteQueryOptions({

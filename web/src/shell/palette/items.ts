@@ -1,30 +1,22 @@
 // What the palette finds: screens, runs, recipes, and what can be done.
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Languages, type LucideIcon, Moon, NotebookText, Rows3, Sun } from "lucide-react";
+import { Languages, Moon, NotebookText, Rows3, Sun } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { recipesQuery } from "@/features/compose/queries";
-import { runsQuery } from "@/features/runs/queries";
+import { useFoundRuns } from "@/features/runs/found";
 import { LANGUAGES, type Language } from "@/i18n";
 import { setMode } from "@/theme/mode";
+import type { FinderItem } from "@/ui/finder/dialog";
 import { chooseLanguage } from "@/ui/language";
 import { useStateName } from "@/ui/status";
 import { MENU } from "../menu";
 
-export interface PaletteItem {
-  key: string;
-  group: string;
-  name: string;
-  hint?: string;
-  icon: LucideIcon;
-  go: () => void;
-}
-
-export function usePaletteItems(): PaletteItem[] {
+export function usePaletteItems(typed: string): FinderItem[] {
   const { t, i18n } = useTranslation();
   const navigate = useNavigate();
   const nameOf = useStateName();
-  const { data: runs = [] } = useQuery(runsQuery);
+  const runs = useFoundRuns(typed);
   const { data: recipes = [] } = useQuery(recipesQuery);
   const others = (Object.keys(LANGUAGES) as Language[]).filter((one) => one !== i18n.language);
   return [
@@ -35,7 +27,7 @@ export function usePaletteItems(): PaletteItem[] {
       icon: item.icon,
       go: () => void navigate({ to: item.to }),
     })),
-    ...runs.slice(0, 200).map((run) => ({
+    ...runs.map((run) => ({
       key: `run-${run.run}`,
       group: t("nav.runs"),
       name: `${run.recipe} #${run.number}`,

@@ -70,7 +70,8 @@ class GroupPage(BaseModel):
 
 
 class Filter(BaseModel):
-    """Which runs are listed; every word of `q` is in a run's names, stages, kinds or reasons."""
+    """Which runs are listed; every word of `q` is in a run's names, stages, kinds or reasons,
+    and `#3` is run number 3."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { best } from "@/shell/palette/match";
+import { best } from "@/ui/finder/match";
 
 const items = ["Home", "Runs", "demo #12", "demo #1", "Merge", "first-adapter"].map((name) => ({ name, group: "" }));
 const found = (typed: string) => best(typed, items, 10).map((item) => item.name);
