@@ -34,6 +34,17 @@ try {
     await page.waitForURL(home);
     await settled(page);
   });
+  await test("what Home shows first is asked beside the scripts, and once", context, async (page) => {
+    await page.goto(home);
+    const asked = await page.waitForFunction(() => {
+      if (!document.querySelector("[role=row]")) return null;
+      const found = performance.getEntriesByType("resource").filter((one) => one.name.includes("/api/v1/"));
+      return found.map((one) => `${one.initiatorType} ${new URL(one.name).pathname}`).sort();
+    });
+    const wanted = ["session", "runs/grouped", "jobs", "machine"].map((name) => `link /api/v1/${name}`);
+    const first = (await asked.jsonValue()).filter((one) => wanted.some((name) => name.endsWith(one.split(" ")[1])));
+    assert.deepEqual(first, wanted.sort());
+  });
   await test("the palette finds a screen by the keyboard alone", context, async (page) => {
     await page.goto(home);
     await settled(page);

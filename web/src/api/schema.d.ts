@@ -385,7 +385,7 @@ export interface paths {
         };
         /**
          * List Devices
-         * @description The devices of this machine; kept for half a minute.
+         * @description The devices of this machine; kept for five minutes.
          */
         get: operations["list_devices"];
         put?: never;
@@ -405,7 +405,7 @@ export interface paths {
         };
         /**
          * List Findings
-         * @description What is wrong with this machine and workspace, and how to fix it; kept for some seconds.
+         * @description What is wrong with this machine and workspace, and how to fix it; kept for half a minute.
          */
         get: operations["list_findings"];
         put?: never;

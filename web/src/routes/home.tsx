@@ -11,6 +11,7 @@ import { LiveRun } from "@/features/runs/live";
 import { runsQuery } from "@/features/runs/queries";
 import { RunTable } from "@/features/runs/table";
 import { ErrorCard, Page, Rows, Section } from "@/ui";
+import { useQuiet } from "@/ui/quiet";
 
 const RECENT = 8;
 
@@ -19,6 +20,8 @@ export default function Home() {
   const navigate = useNavigate();
   const { data: runs, error, refetch } = useQuery(runsQuery);
   const running = runs?.filter((run) => run.state === "running") ?? [];
+  const others = runs?.filter((run) => run.state !== "running"); // those that run are above
+  const isQuiet = useQuiet(runs !== undefined || error !== null);
   return (
     <Page
       title={t("nav.home")}
@@ -49,7 +52,7 @@ export default function Home() {
               <Waiting />
             </Section>
           )}
-          {runs?.length !== 0 && (
+          {others?.length !== 0 && (
             <Section
               title={t("home.recent")}
               flush
@@ -59,9 +62,9 @@ export default function Home() {
                 </Button>
               }
             >
-              {runs ? (
+              {others ? (
                 <RunTable
-                  runs={runs.slice(0, RECENT)}
+                  runs={others.slice(0, RECENT)}
                   measures={1}
                   onOpen={(run) =>
                     void navigate({
@@ -78,8 +81,8 @@ export default function Home() {
           )}
         </Flex>
         <Flex direction="column" gap={6} minW={0}>
-          <MachineCard />
-          <Alerts />
+          <MachineCard isQuiet={isQuiet} />
+          <Alerts isQuiet={isQuiet} />
         </Flex>
       </Grid>
     </Page>

@@ -1,4 +1,4 @@
-// All addresses of the page. A screen is one file of this folder, fetched when it is first opened.
+// All addresses of the page. A screen is one file of this folder, fetched when it is first opened; Home is there at once.
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 import { Problem } from "@/api/problem";
 import { queries } from "@/api/queries";
@@ -8,6 +8,7 @@ import { runSearch } from "@/features/run/search";
 import { Shell } from "@/shell/shell";
 import { focusTitle } from "@/ui/focus";
 import { Broken, NotFound } from "./failures";
+import Home from "./home";
 
 const text = (value: unknown): string | undefined => (typeof value === "string" && value ? value : undefined);
 
@@ -48,7 +49,7 @@ const shell = createRoute({
 });
 
 const under = () => shell;
-const home = createRoute({ getParentRoute: under, path: "/", component: lazyRouteComponent(() => import("./home")) });
+const home = createRoute({ getParentRoute: under, path: "/", component: Home });
 const fresh = createRoute({
   getParentRoute: under,
   path: "/new",

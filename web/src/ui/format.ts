@@ -2,14 +2,21 @@
 import i18next from "i18next";
 
 const language = () => i18next.language || "en";
-const cache = new Map<string, Intl.NumberFormat>();
 
-function numbers(options: Intl.NumberFormatOptions): Intl.NumberFormat {
-  const key = language() + JSON.stringify(options);
-  const found = cache.get(key) ?? new Intl.NumberFormat(language(), options);
-  cache.set(key, found);
-  return found;
+/** A formatter of the language for each set of options: to make one takes longer than to use it a hundred times. */
+function kept<Options, Formatter>(Kind: new (language: string, options: Options) => Formatter) {
+  const made = new Map<string, Formatter>();
+  return (options: Options): Formatter => {
+    const key = language() + JSON.stringify(options);
+    const found = made.get(key) ?? new Kind(language(), options);
+    made.set(key, found);
+    return found;
+  };
 }
+
+const numbers = kept<Intl.NumberFormatOptions, Intl.NumberFormat>(Intl.NumberFormat);
+const dates = kept<Intl.DateTimeFormatOptions, Intl.DateTimeFormat>(Intl.DateTimeFormat);
+const spans = kept<Intl.RelativeTimeFormatOptions, Intl.RelativeTimeFormat>(Intl.RelativeTimeFormat);
 
 /** A whole number with separators: 12,345. */
 export const count = (value: number): string => numbers({ maximumFractionDigits: 0 }).format(value);
@@ -59,15 +66,14 @@ export function duration(seconds: number): string {
 
 /** How long ago: 3 minutes ago, yesterday. `at` is in seconds since 1970. */
 export function ago(at: number, now = Date.now() / 1000): string {
-  const format = new Intl.RelativeTimeFormat(language(), { numeric: "auto", style: "short" });
+  const format = spans({ numeric: "auto", style: "short" });
   const past = Math.min(0, Math.round(at - now));
   if (past > -45) return format.format(0, "second");
   if (past > -3_600 + 30) return format.format(Math.round(past / 60), "minute");
   if (past > -86_400 + 1_800) return format.format(Math.round(past / 3_600), "hour");
   if (past > -2_592_000) return format.format(Math.round(past / 86_400), "day");
-  return new Intl.DateTimeFormat(language(), { dateStyle: "medium" }).format(at * 1000);
+  return dates({ dateStyle: "medium" }).format(at * 1000);
 }
 
 /** The whole date and time. */
-export const moment = (at: number): string =>
-  new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "medium" }).format(at * 1000);
+export const moment = (at: number): string => dates({ dateStyle: "medium", timeStyle: "medium" }).format(at * 1000);

@@ -1,4 +1,4 @@
-// A curve without axes, for a row of a table. `null` where there is none keeps the place.
+// A curve without axes, for a row of a table; of one point, a dot. Without any it keeps the place.
 import { Box } from "@chakra-ui/react";
 
 export interface SparklineProps {
@@ -16,19 +16,24 @@ export function Sparkline({ values, label, width = 96, height = 24 }: SparklineP
   const points = values
     .map((value, at) => [pad + (at / Math.max(1, values.length - 1)) * (width - 2 * pad), value] as const)
     .filter(([, value]) => Number.isFinite(value))
-    .map(([x, value]) => `${x.toFixed(1)},${(height - pad - ((value - low) / span) * (height - 2 * pad)).toFixed(1)}`);
+    .map(([x, value]) => [x.toFixed(1), (height - pad - ((value - low) / span) * (height - 2 * pad)).toFixed(1)]);
+  const [only] = points;
   return (
     <Box w={`${width}px`} h={`${height}px`} color="series.1" flexShrink={0}>
-      {points.length > 1 && (
+      {only && (
         <svg role="img" aria-label={label} width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
-          <polyline
-            points={points.join(" ")}
-            fill="none"
-            stroke="currentColor"
-            strokeWidth="1.5"
-            strokeLinejoin="round"
-            strokeLinecap="round"
-          />
+          {points.length === 1 ? (
+            <circle cx={only[0]} cy={only[1]} r="2" fill="currentColor" />
+          ) : (
+            <polyline
+              points={points.join(" ")}
+              fill="none"
+              stroke="currentColor"
+              strokeWidth="1.5"
+              strokeLinejoin="round"
+              strokeLinecap="round"
+            />
+          )}
         </svg>
       )}
     </Box>

@@ -7,10 +7,13 @@ from pydantic import BaseModel
 from burnish.server.cached import Kept
 from burnish.server.routing import Place, Router
 from burnish.studio import machine as studio
+from burnish.studio.findings import Finding as Found
+from burnish.studio.serving.checking import doctor_apart
 
 router = Router(tags=["machine"])
-_devices: Kept[dict[str, Any]] = Kept(30.0)
-_findings: Kept[list[studio.Finding]] = Kept(10.0)
+_devices: Kept[dict[str, Any]] = Kept(300.0)
+"""To ask torch takes two seconds of a processor; devices seldom change."""
+_findings: Kept[list[Found]] = Kept(30.0)
 
 
 class Hardware(BaseModel):
@@ -61,12 +64,12 @@ def show_machine(place: Place) -> Machine:
 
 @router.get("/devices", scope="read", work="slow")
 def list_devices(place: Place) -> Devices:
-    """The devices of this machine; kept for half a minute."""
+    """The devices of this machine; kept for five minutes."""
     return Devices.model_validate(_devices.get(place, lambda: studio.env(workspace=place)["devices"]))
 
 
 @router.get("/doctor", scope="read", work="slow")
 def list_findings(place: Place) -> list[Finding]:
-    """What is wrong with this machine and workspace, and how to fix it; kept for some seconds."""
-    found = _findings.get(place, lambda: studio.doctor(workspace=place))
+    """What is wrong with this machine and workspace, and how to fix it; kept for half a minute."""
+    found = _findings.get(place, lambda: doctor_apart(place))
     return [Finding.model_validate(one.as_dict()) for one in found]

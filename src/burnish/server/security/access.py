@@ -54,6 +54,10 @@ class Access:
             self.sessions.revoke(before.sha256)
         return self.sessions.issue(ticket.name, SESSION_SECONDS)
 
+    def has_session(self, request: Request) -> bool:
+        """Whether a browser is logged in; it lets nobody do anything."""
+        return self.sessions.find(request.cookies.get(self.cookie, "")[:_LONGEST]) is not None
+
     def log_out(self, caller: Caller) -> None:
         """End the session of a browser."""
         self.sessions.revoke(caller.sha256)

@@ -1,15 +1,18 @@
 // The machine in a few lines: what it computes on, memory, disk.
-import { Box, Flex, Skeleton, Text } from "@chakra-ui/react";
+import { Box, chakra, Flex, Skeleton, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { asProblem } from "@/api/problem";
-import { bytes, ErrorCard, KeyValue, Lines, Section } from "@/ui";
+import { bytes, count, ErrorCard, KeyValue, Lines, Section } from "@/ui";
 import { devicesQuery, doctorQuery, machineQuery } from "./queries";
 
-export function MachineCard() {
+const MOST = 6;
+
+/** `isQuiet` says that the page has what a reader waits for: what costs seconds of a processor is asked only then. */
+export function MachineCard({ isQuiet }: { isQuiet: boolean }) {
   const { t } = useTranslation();
   const machine = useQuery(machineQuery);
-  const devices = useQuery(devicesQuery);
+  const devices = useQuery({ ...devicesQuery, enabled: isQuiet });
   if (machine.error && !machine.data) return <ErrorCard error={machine.error} onRetry={() => void machine.refetch()} />;
   return (
     <Section title={t("home.machine")} minH="184px">
@@ -42,17 +45,17 @@ export function MachineCard() {
   );
 }
 
-/** What the doctor found wrong; nothing where all is well. */
-export function Alerts() {
+/** What the doctor found wrong, problems first; nothing where all is well. */
+export function Alerts({ isQuiet }: { isQuiet: boolean }) {
   const { t } = useTranslation();
-  const { data = [], error, refetch } = useQuery(doctorQuery);
+  const { data = [], error, refetch } = useQuery({ ...doctorQuery, enabled: isQuiet });
   if (error && !data.length) return <ErrorCard error={error} onRetry={() => void refetch()} />;
-  const found = data.filter((one) => one.level !== "ok");
+  const found = ["problem", "warning"].flatMap((level) => data.filter((one) => one.level === level));
   if (!found.length) return null;
   return (
     <Section title={t("home.alerts")}>
       <Flex direction="column" gap={4} as="ul" m={0} p={0} listStyleType="none">
-        {found.map((one) => (
+        {found.slice(0, MOST).map((one) => (
           <Flex as="li" key={one.subject + one.what} gap={2.5} align="flex-start">
             <Box
               mt="7px"
@@ -64,7 +67,7 @@ export function Alerts() {
               aria-label={t(one.level === "problem" ? "home.problem" : "home.warning")}
             />
             <Box minW={0} overflowWrap="anywhere">
-              <Text>{one.what}</Text>
+              <Text>{one.what ? `${one.subject}: ${one.what}` : one.subject}</Text>
               {one.fix && (
                 <Text textStyle="small" color="fg.muted">
                   {one.fix}
@@ -74,6 +77,11 @@ export function Alerts() {
           </Flex>
         ))}
       </Flex>
+      {found.length > MOST && (
+        <Text mt={4} textStyle="small" color="fg.muted">
+          {t("home.moreAlerts", { number: count(found.length - MOST) })} <chakra.code>burnish doctor</chakra.code>
+        </Text>
+      )}
     </Section>
   );
 }

@@ -1,14 +1,14 @@
 // A run in progress: its phase, how far it is, when it will end, its loss, as they happen.
 import { Box, Flex, Text } from "@chakra-ui/react";
-import { useQueryClient } from "@tanstack/react-query";
-import { useMemo, useSyncExternalStore } from "react";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useMemo, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { useEvents } from "@/api/useEvents";
 import { etaOf, type LiveStep, lastOf, RunFollower } from "@/features/run/live";
 import { count, duration, measure, Progress, Sparkline, StatusBadge } from "@/ui";
 import { thinned } from "@/ui/chart/points";
 import { RunName } from "./name";
-import { type RunSummary, runsQuery } from "./queries";
+import { lossQuery, type RunSummary, runsQuery } from "./queries";
 
 const MOST = 120;
 const EVERY = 250;
@@ -26,14 +26,24 @@ export function LiveRun({ run }: { run: RunSummary }) {
   const cache = useQueryClient();
   const follower = useMemo(() => new RunFollower(EVERY), []);
   const [step, live] = newest(useSyncExternalStore(follower.subscribe, follower.snapshot)) ?? [];
-  useEvents(
-    `/api/v1/runs/${run.recipe}/${run.number}/events`,
+  const stream = useEvents(
+    `/api/v1/runs/${run.recipe}/${run.number}/events?brief=now`,
     (event) => {
       follower.take(event);
       if (event.event === "end") void cache.invalidateQueries({ queryKey: runsQuery.queryKey });
     },
     { endEvent: "end" },
   );
+  // The stream has no metrics of the time before it: their curve is read once it is open.
+  const atWork = run.steps.find((one) => one.state === "running")?.step;
+  const { data: before } = useQuery({
+    ...lossQuery(run.run, stream.state === "open" ? atWork : undefined, MOST),
+    staleTime: Number.POSITIVE_INFINITY,
+    gcTime: 0, // what comes after is in the events of this visit
+  });
+  useEffect(() => {
+    if (atWork && before?.steps.length) follower.start(atWork, { loss: before });
+  }, [atWork, before, follower]);
   const phase = live?.phase ?? null;
   const left = etaOf(phase);
   const points = live?.curves.loss;

@@ -1,6 +1,8 @@
 // Runs as lists show them.
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { get } from "@/api/call";
 import { answer, api, type Shape } from "@/api/client";
+import type { Points } from "@/ui/chart/points";
 
 export type RunSummary = Shape<"RunGroup">;
 export type StepRow = RunSummary["steps"][number];
@@ -68,3 +70,20 @@ export const runPages = (filters: RunFilters) =>
 /** The step of a run that trains, if one does: its loss is the run's curve. */
 export const trainingStep = (run: RunSummary): StepRow | undefined =>
   run.steps.findLast((one) => "last_loss" in one.metrics);
+
+interface SentLoss {
+  curves: { loss?: { steps: number[]; values: (number | string)[] } };
+}
+
+/** The loss of a step, thinned to so many points; no step has none. */
+export const lossQuery = (run: string, step: string | undefined, points: number) =>
+  queryOptions({
+    queryKey: ["runs", run, step, "loss", points],
+    queryFn: async ({ signal }): Promise<Points> => {
+      const { loss } = (await get<SentLoss>(`/api/v1/runs/${run}/${step}/curves`, { key: "loss", points }, signal))
+        .curves;
+      return { steps: loss?.steps ?? [], values: (loss?.values ?? []).map(Number) };
+    },
+    enabled: step !== undefined,
+    retry: false,
+  });

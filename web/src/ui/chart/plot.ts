@@ -73,16 +73,23 @@ export function columnAt(
   return { raw: at, mean: smoothed(series[seat] as ChartSeries, smoothing) ? at + 1 : at };
 }
 
+/** Whether a curve has one point, through which no line goes. */
+export function isLone(plot: Pick<uPlot, "data">, seat: number): boolean {
+  let count = 0;
+  for (const value of plot.data[seat] ?? []) if (value != null && Number.isFinite(value) && ++count > 1) return false;
+  return count === 1;
+}
+
 export function makePlot(target: HTMLElement, options: PlotOptions): uPlot {
   const { palette, series, smoothing, log } = options;
   const lines: uPlot.Series[] = series.flatMap((one): uPlot.Series[] => {
     const colour = palette.series(one.colour);
     const few = one.sparse === true && one.points.steps.length <= MOST_DOTS;
-    const points = { show: few, size: 6, width: 1.5, fill: palette.panel, stroke: colour };
+    const points = { show: few || isLone, size: 6, width: 1.5, fill: palette.panel, stroke: colour };
     if (!smoothed(one, smoothing)) return [{ label: one.label, stroke: colour, width: 1.6, spanGaps: true, points }];
     return [
       { label: one.label, stroke: faded(colour, 0.36), width: 1, spanGaps: true, points: { show: false } },
-      { label: one.label, stroke: colour, width: 1.8, spanGaps: true, points: { show: false } },
+      { label: one.label, stroke: colour, width: 1.8, spanGaps: true, points: { ...points, show: isLone } },
     ];
   });
   const axis: uPlot.Axis = {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { averageOf, pointsOf } from "@/features/compare/queries";
 import { reading, tick } from "@/ui/chart/numbers";
-import { columnsOf } from "@/ui/chart/plot";
+import { columnsOf, isLone } from "@/ui/chart/plot";
 import { aligned, ema, nearestTo, notFinite, type Points, put, thinned } from "@/ui/chart/points";
 
 const curve = (...pairs: [number, number][]): Points => ({
@@ -141,4 +141,9 @@ test("numbers are short and say what is no number", () => {
     "–",
   ]);
   expect([0, 0.5, 20000, 0.0002, 150000].map(tick)).toEqual(["0", "0.5", "20k", "2e−4", "150k"]);
+});
+
+test("one point of a curve is drawn as a dot, as no line goes through it", () => {
+  const plot = { data: [[1, 2, 3], [null, 5, null], [4, 5, null], [Number.NaN, null, null], []] } as never;
+  expect([1, 2, 3, 4].map((seat) => isLone(plot, seat))).toEqual([true, false, false, false]);
 });
