@@ -3,7 +3,6 @@ import { Button, Flex, NativeSelect, Text } from "@chakra-ui/react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Database, Play } from "lucide-react";
-import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { send } from "@/api/call";
 import { problemTold } from "@/api/problem";
@@ -11,7 +10,7 @@ import { ProfileFigures, ProfileView, useProfile } from "@/features/data/profile
 import { QuarantineView } from "@/features/data/quarantine";
 import { datasetQuery } from "@/features/data/queries";
 import { RowBrowser } from "@/features/data/rows";
-import { Block, bytes, Copy, count, EmptyState, ErrorCard, Page, warn } from "@/ui";
+import { Block, bytes, Copy, count, EmptyState, ErrorCard, Page, SureButton, warn } from "@/ui";
 import { Tabs } from "@/ui/tabs";
 
 export default function Dataset() {
@@ -22,7 +21,6 @@ export default function Dataset() {
   const queries = useQueryClient();
   const { data, error, refetch } = useQuery(datasetQuery(name));
   const profile = useProfile(name, data);
-  const [isSure, setSure] = useState(false);
   const go = (change: { tab?: string; split?: string; row?: number }) =>
     void navigate({
       to: "/data/$name",
@@ -61,16 +59,15 @@ export default function Dataset() {
       actions={
         <>
           {data?.origin === "upload" && (
-            <Button
+            <SureButton
               size="sm"
-              variant={isSure ? "outline" : "ghost"}
               color="fg.error"
               title={t("data.deleteSure", { name })}
-              onBlur={() => setSure(false)}
-              onClick={() => (isSure ? void remove() : setSure(true))}
+              question={t("data.deleteNow")}
+              onSure={() => void remove()}
             >
-              {t(isSure ? "data.deleteNow" : "data.delete")}
-            </Button>
+              {t("data.delete")}
+            </SureButton>
           )}
           {data && (
             <Flex

@@ -5,6 +5,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { Combine, Plus, X } from "lucide-react";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { RunBar } from "@/features/compose/bar";
 import { NOTHING_TYPED } from "@/features/compose/draft";
 import { Preview } from "@/features/compose/preview";
 import { planQuery, stageQuery, submit } from "@/features/compose/queries";
@@ -188,19 +189,7 @@ export default function Merge() {
           </Section>
         )}
       </Grid>
-      {isReady && (
-        <Box hideFrom="lg">
-          <Button
-            w="full"
-            colorPalette="accent"
-            loading={submitting}
-            disabled={plan.error !== null || !queued}
-            onClick={() => void run()}
-          >
-            {t("compose.run")}
-          </Button>
-        </Box>
-      )}
+      {isReady && <RunBar submitting={submitting} disabled={plan.error !== null || !queued} onRun={() => void run()} />}
     </Page>
   );
 }

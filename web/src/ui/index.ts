@@ -15,5 +15,6 @@ export { type Option, Segments } from "./segments";
 export { Block, Lines, Rows } from "./skeleton";
 export { Sparkline } from "./sparkline";
 export { StatusBadge } from "./status";
+export { SureButton } from "./sure";
 export { type Column, Table } from "./table";
 export { tell, warn } from "./toast";

@@ -2,12 +2,14 @@
 import { Box, Button, Field, Flex, Grid, Input, Menu, Portal } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Play, Plus, Search, Undo2 } from "lucide-react";
+import { Plus, Search, Undo2 } from "lucide-react";
 import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { datasetsQuery } from "@/features/data/queries";
 import { bytes, count, Page, Segments, warn } from "@/ui";
-import { type Fault, faultsOf, isSame, isValues, type Values } from "../form";
+import { differences, type Fault, faultsOf, hasFault, isSame, isValues, sorted, type Values } from "../form";
+import { labelOf } from "../form/schema";
+import { RunBar } from "./bar";
 import { askedOf, type Draft, freeName, isSameDraft, rebased, stageOf } from "./draft";
 import { dropDraft, keepDraft, keptDraft } from "./kept";
 import { Preview } from "./preview";
@@ -18,6 +20,8 @@ import { StepCard } from "./step";
 import { queuedOf } from "./typed";
 
 const NO_FAULTS: readonly Fault[] = [];
+const NO_FOLDS: ReadonlyMap<string, boolean> = new Map();
+const UNTOUCHED: ReadonlySet<string> = new Set();
 
 /** The steps that are unfolded at first: all of a few, else those that train and those that read a file. */
 function firstOpen(draft: Draft, stages: readonly Stage[]): Set<string> {
@@ -59,8 +63,13 @@ export function Editor({ start: opened, storeKey }: { start: Draft; storeKey: st
   const [submitting, setSubmitting] = useState(false);
   const stages = useQuery(stagesQuery);
   const datasets = useQuery(datasetsQuery);
-  const [open, setOpen] = useState<Set<string> | null>(null);
-  const shown = open ?? firstOpen(draft, stages.data ?? []);
+  const first = useMemo(() => firstOpen(start, stages.data ?? []), [start, stages.data]);
+  const [folds, setFolds] = useState<ReadonlyMap<string, boolean>>(NO_FOLDS);
+  const fold = useCallback(
+    (name: string, open: boolean) => setFolds((now) => (now.get(name) === open ? now : new Map(now).set(name, open))),
+    [],
+  );
+  const [touched, setTouched] = useState<ReadonlySet<string>>(UNTOUCHED);
 
   const asked = useMemo(() => askedOf(draft), [draft]);
   const settled = useSettled(asked);
@@ -71,11 +80,19 @@ export function Editor({ start: opened, storeKey }: { start: Draft; storeKey: st
   const stale = asked !== settled || plan.isFetching;
   const error = plan.error;
   const found = useMemo(() => (error ? faultsOf(error) : NO_FAULTS), [error]);
-  const faults = useMemo(
-    () => found.filter((fault) => Object.hasOwn(draft.steps, fault.field.split(".")[0] ?? "")),
-    [found, draft.steps],
-  );
   const filter = useDeferredValue(query);
+  const names = Object.keys(draft.steps).join();
+  const faults = useMemo(() => {
+    const own = found.filter((fault) => names.split(",").includes(fault.field.split(".")[0] ?? ""));
+    return sorted(
+      own.map((one) => (one.isMissing ? { ...one, message: t("form.missing") } : one)),
+      touched,
+    );
+  }, [found, names, touched, t]);
+  const isOpen = (name: string) =>
+    filter !== "" ||
+    (folds.get(name) ?? (first.has(name) || hasFault(faults.wrong, name) || hasFault(faults.open, name)));
+  const toFill = faults.wrong.length === 0 && faults.open.length > 0;
   const before = draft.origin.values;
   const beforeSteps = before && isValues(before.steps) ? before.steps : undefined;
   const isChanged = !isSameDraft(draft, start);
@@ -115,18 +132,16 @@ export function Editor({ start: opened, storeKey }: { start: Draft; storeKey: st
   }, [shape, byName, known, groups]);
   const none = useCallback(() => null, []);
 
+  const steps = useRef(draft.steps);
+  steps.current = draft.steps;
   const change = useCallback(
-    (name: string, step: Values) => setDraft((now) => ({ ...now, steps: { ...now.steps, [name]: step } })),
-    [setDraft],
-  );
-  const toggle = useCallback(
-    (name: string) =>
-      setOpen((now) => {
-        const next = new Set(now ?? shown);
-        if (!next.delete(name)) next.add(name);
-        return next;
-      }),
-    [shown],
+    (name: string, step: Values) => {
+      const paths = differences(steps.current[name], step).map((path) => `${name}.${path}`);
+      setTouched((now) => (paths.every((path) => now.has(path)) ? now : new Set([...now, ...paths])));
+      fold(name, true);
+      setDraft((now) => ({ ...now, steps: { ...now.steps, [name]: step } }));
+    },
+    [setDraft, fold],
   );
   const force = useCallback(
     (name: string) =>
@@ -148,9 +163,16 @@ export function Editor({ start: opened, storeKey }: { start: Draft; storeKey: st
   const add = (stage: string) => {
     const name = freeName(draft.steps, stage);
     setDraft({ ...draft, steps: { ...draft.steps, [name]: { stage } } });
-    setOpen(new Set([...shown, name]));
+    fold(name, true);
+  };
+  /** All that is to be filled in is marked, and the first of it has the focus. */
+  const mark = () => {
+    setTouched(new Set([...touched, ...faults.open.map((one) => one.field)]));
+    setFolds(NO_FOLDS);
+    setTimeout(() => document.querySelector<HTMLElement>("#main [aria-invalid=true]")?.focus());
   };
   const run = async () => {
+    if (toFill) return mark();
     if (!queued) return;
     setSubmitting(true);
     try {
@@ -243,14 +265,14 @@ export function Editor({ start: opened, storeKey }: { start: Draft; storeKey: st
               summary={byName.get(stageOf(step))?.summary ?? ""}
               before={beforeSteps && isValues(beforeSteps[name]) ? beforeSteps[name] : undefined}
               planned={error ? undefined : plan.data?.steps.find((one) => one.step === name)}
-              faults={faults}
+              faults={faults.wrong}
               expert={expert}
               query={filter}
-              open={filter !== "" || shown.has(name)}
+              open={isOpen(name)}
               alone={Object.keys(draft.steps).length === 1}
               forced={draft.force.includes(name)}
               suggest={suggest.get(name) ?? none}
-              onToggle={toggle}
+              onFold={fold}
               onChange={change}
               onForce={force}
               onRemove={remove}
@@ -266,14 +288,15 @@ export function Editor({ start: opened, storeKey }: { start: Draft; storeKey: st
           overflowY={{ lg: "auto" }}
           mx={-1}
           px={1}
-          pb={{ base: 16, lg: 1 }}
+          pb={{ lg: 1 }}
         >
           <Preview
             asked={settled}
             plan={plan.data ?? last.current}
             error={error}
             stale={stale}
-            faults={faults.length}
+            faults={faults.wrong.length}
+            open={faults.open.map((one) => labelOf(one.field.split(".").at(-1) ?? ""))}
             typed={draft.typed}
             onTyped={(typed) => setDraft({ ...draft, typed })}
             submitting={submitting}
@@ -281,17 +304,7 @@ export function Editor({ start: opened, storeKey }: { start: Draft; storeKey: st
           />
         </Box>
       </Grid>
-      <Box hideFrom="lg" position="fixed" bottom={0} insetX={0} zIndex="docked" p={3} bg="bg" borderTopWidth="1px">
-        <Button
-          w="full"
-          colorPalette="accent"
-          loading={submitting}
-          disabled={error !== null || !queued}
-          onClick={() => void run()}
-        >
-          <Play aria-hidden /> {t("compose.run")}
-        </Button>
-      </Box>
+      <RunBar submitting={submitting} disabled={(error !== null && !toFill) || !queued} onRun={() => void run()} />
     </Page>
   );
 }

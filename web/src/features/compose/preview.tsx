@@ -15,6 +15,8 @@ export interface PreviewProps {
   /** The plan is of an earlier draft. */
   stale: boolean;
   faults: number;
+  /** The names of the settings that are still to be filled in. */
+  open?: readonly string[];
   typed: Typed;
   onTyped: (typed: Typed) => void;
   submitting: boolean;
@@ -26,7 +28,8 @@ export interface PreviewProps {
 const TONES = { run: "accent", reuse: "gray", resume: "warning", wait: "gray" } as const;
 
 export function Preview(props: PreviewProps) {
-  const { plan, error, stale, submitting, onSubmit } = props;
+  const { plan, error, stale, submitting, onSubmit, faults, open = [] } = props;
+  const toFill = faults === 0 && open.length > 0;
   const { t } = useTranslation();
   const toDo = plan?.steps.filter((step) => step.action !== "reuse") ?? [];
   const known = toDo.filter((step) => step.last_seconds !== null);
@@ -39,7 +42,7 @@ export function Preview(props: PreviewProps) {
           w="full"
           colorPalette="accent"
           loading={submitting}
-          disabled={(error !== null && error !== undefined) || queuedOf(props.typed) === null}
+          disabled={(error !== null && error !== undefined && !toFill) || queuedOf(props.typed) === null}
           onClick={onSubmit}
         >
           <Play aria-hidden />
@@ -55,17 +58,22 @@ export function Preview(props: PreviewProps) {
             {stale && <Spinner size="xs" color="fg.subtle" />}
           </Box>
         </Flex>
-        {error !== null && error !== undefined && props.faults === 0 && (
+        {error !== null && error !== undefined && faults === 0 && open.length === 0 && (
           <Box p={3}>
             <ErrorCard error={error} />
           </Box>
         )}
-        {props.faults > 0 && (
+        {toFill && (
+          <Text px={4} py={3} color="fg.muted" textStyle="small" role="status">
+            {t("compose.toFill", { names: open.join(", ") })}
+          </Text>
+        )}
+        {faults > 0 && (
           <Flex px={4} py={3} gap={2} color="fg.error" textStyle="small" role="status">
             <Box pt="3px">
               <TriangleAlert size={14} aria-hidden />
             </Box>
-            {t("compose.correct", { count: props.faults })}
+            {t("compose.correct", { count: faults })}
           </Flex>
         )}
         <Box minH={plan ? undefined : "120px"} aria-busy={stale}>

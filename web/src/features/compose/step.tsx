@@ -18,11 +18,12 @@ export interface StepCardProps {
   faults: readonly Fault[];
   expert: boolean;
   query: string;
+  /** Whether it is unfolded. */
   open: boolean;
   alone: boolean;
   forced: boolean;
   suggest: (path: string) => readonly Suggestion[] | null;
-  onToggle: (name: string) => void;
+  onFold: (name: string, open: boolean) => void;
   onChange: (name: string, step: Values) => void;
   onForce: (name: string) => void;
   onRemove: (name: string) => void;
@@ -39,7 +40,6 @@ export const StepCard = memo(function StepCard(props: StepCardProps) {
   const detail = useQuery({ ...stageQuery(stage), enabled: open });
   const settings = useMemo(() => settingsOf(step), [step]);
   const before = useMemo(() => (props.before ? settingsOf(props.before) : undefined), [props.before]);
-  const isOpen = open || errors.size > 0;
   return (
     <Box as="section" aria-label={name} borderWidth="1px" borderColor="border" borderRadius="l3" bg="bg.panel">
       <Flex align="center" minH="56px" pe={3}>
@@ -52,17 +52,17 @@ export const StepCard = memo(function StepCard(props: StepCardProps) {
           ps={4}
           py={3}
           textAlign="start"
-          aria-expanded={isOpen}
+          aria-expanded={open}
           aria-controls={id}
           borderRadius="l3"
           cursor="pointer"
-          onClick={() => props.onToggle(name)}
+          onClick={() => props.onFold(name, !open)}
           _focusVisible={{ outline: "2px solid", outlineColor: "accent.focusRing", outlineOffset: "-2px" }}
         >
           <Box
             color="fg.subtle"
             flexShrink={0}
-            transform={isOpen ? "rotate(90deg)" : undefined}
+            transform={open ? "rotate(90deg)" : undefined}
             transition="transform 120ms"
           >
             <ChevronRight size={16} aria-hidden />
@@ -78,7 +78,7 @@ export const StepCard = memo(function StepCard(props: StepCardProps) {
                 </Text>
               )}
             </Flex>
-            {!isOpen && (
+            {!open && (
               <Text textStyle="caption" color="fg.muted" truncate>
                 {summary || "\u00a0"}
               </Text>
@@ -120,7 +120,7 @@ export const StepCard = memo(function StepCard(props: StepCardProps) {
           </Portal>
         </Menu.Root>
       </Flex>
-      {isOpen && (
+      {open && (
         <Box id={id} px={{ base: 4, md: 5 }} pb={4} borderTopWidth="1px" borderColor="border.muted" pt={2}>
           {errors.get("") && (
             <Text role="alert" color="fg.error" textStyle="small" py={2}>

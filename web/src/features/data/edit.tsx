@@ -3,11 +3,12 @@ import { Box, Button, Field, Flex, IconButton, NativeSelect, Text, Textarea } fr
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { Plus, X } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { send } from "@/api/call";
 import { isSame, type Json } from "@/features/form";
 import { Segments, tell, warn } from "@/ui";
+import { AskBeforeLeaving } from "@/ui/leave";
 import { datasetQuery } from "./queries";
 import { added, type RowValue, removed, textsOf, turnsOf, withRole, withText } from "./texts";
 
@@ -16,11 +17,9 @@ export interface RowEditorProps {
   row: number;
   value: RowValue;
   onClose: () => void;
-  /** Whether there is now a change that is not saved. */
-  onEdited: (is: boolean) => void;
 }
 
-export function RowEditor({ name, row, value, onClose, onEdited }: RowEditorProps) {
+export function RowEditor({ name, row, value, onClose }: RowEditorProps) {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const queries = useQueryClient();
@@ -29,21 +28,19 @@ export function RowEditor({ name, row, value, onClose, onEdited }: RowEditorProp
     textsOf(value).length ? null : JSON.stringify(value, null, 2),
   );
   const [saving, setSaving] = useState(false);
+  const isSaved = useRef(false);
   const { queryKey } = datasetQuery(name);
   const { data: seen } = useQuery(datasetQuery(name));
   const [sha256] = useState(seen?.sha256 || undefined);
   const newest = seen?.newest ?? undefined;
   const isEdited = json === null ? !isSame(draft as Json, value as Json) : json !== JSON.stringify(value, null, 2);
-  useEffect(() => {
-    onEdited(isEdited);
-    return () => onEdited(false);
-  }, [isEdited, onEdited]);
   const [parsed, fault] = json === null ? [draft, ""] : read(json);
   const save = async (next: RowValue | null) => {
     setSaving(true);
     try {
       const path = `/api/v1/datasets/${encodeURIComponent(name)}/rows/${row}`;
       const made = await send<{ name: string }>("PATCH", path, { value: next, sha256, newest });
+      isSaved.current = true;
       await queries.invalidateQueries({ queryKey: ["datasets"], exact: true });
       tell(t("data.saved", { name: made.name }), t("data.savedHint", { name }));
       await navigate({
@@ -61,6 +58,7 @@ export function RowEditor({ name, row, value, onClose, onEdited }: RowEditorProp
   };
   return (
     <Box>
+      <AskBeforeLeaving isEdited={() => isEdited && !isSaved.current}>{t("data.unsaved")}</AskBeforeLeaving>
       {newest && newest !== name && (
         <Text textStyle="small" color="fg.muted" mb={3}>
           {t("data.newer", { newest })}

@@ -17,12 +17,7 @@ const VIEW_KEY = "burnish.rows.view";
 const TOKENIZER_KEY = "burnish.rows.tokenizer";
 const POCKET = "builtin:pocket";
 
-interface RowDetailProps extends RowBrowserProps {
-  /** Whether there is now a change that is not saved. */
-  onEdited: (is: boolean) => void;
-}
-
-export function RowDetail({ name, split, row, editable, onEdited }: RowDetailProps) {
+export function RowDetail({ name, split, row, editable }: RowBrowserProps) {
   const { t } = useTranslation();
   const [view, setView] = useState<View>(() => VIEWS.find((one) => one === localStorage.getItem(VIEW_KEY)) ?? "chat");
   const [tokenizer, setTokenizer] = useState(() => localStorage.getItem(TOKENIZER_KEY) ?? POCKET);
@@ -70,7 +65,7 @@ export function RowDetail({ name, split, row, editable, onEdited }: RowDetailPro
         )}
       </Flex>
       {editing && value ? (
-        <RowEditor name={name} row={row} value={value} onClose={() => setEditing(false)} onEdited={onEdited} />
+        <RowEditor name={name} row={row} value={value} onClose={() => setEditing(false)} />
       ) : raw.error ? (
         <ErrorCard error={raw.error} onRetry={() => void raw.refetch()} />
       ) : bad ? (

@@ -3,9 +3,9 @@ import { Box, Flex, Grid, Skeleton, Text } from "@chakra-ui/react";
 import { useQueries } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { TriangleAlert } from "lucide-react";
-import { type KeyboardEvent, useCallback, useEffect, useId, useRef, useState } from "react";
+import { type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { count, ErrorCard, warn } from "@/ui";
+import { count, ErrorCard } from "@/ui";
 import { conversationOf } from "@/ui/chat";
 import { type DataRow, PAGE, rowsQuery } from "./queries";
 import { RowDetail } from "./row";
@@ -22,17 +22,7 @@ export interface RowBrowserProps {
   onRow: (row: number) => void;
 }
 
-export function RowBrowser(given: RowBrowserProps) {
-  const { t } = useTranslation();
-  const isEdited = useRef(false);
-  const onRow = (row: number) => {
-    if (isEdited.current && row !== given.row) warn(t("data.unsaved"));
-    else given.onRow(row);
-  };
-  const onEdited = useCallback((is: boolean) => {
-    isEdited.current = is;
-  }, []);
-  const props = { ...given, onRow };
+export function RowBrowser(props: RowBrowserProps) {
   return (
     <Grid
       templateColumns={{ base: "minmax(0, 1fr)", lg: "minmax(260px, 360px) minmax(0, 1fr)" }}
@@ -51,7 +41,7 @@ export function RowBrowser(given: RowBrowserProps) {
         borderTopWidth={{ base: "1px", lg: 0 }}
         borderColor="border"
       >
-        <RowDetail key={`${props.split}/${props.row}`} {...props} onEdited={onEdited} />
+        <RowDetail key={`${props.split}/${props.row}`} {...props} />
       </Box>
     </Grid>
   );

@@ -1,11 +1,11 @@
 // Plain values: text, numbers, choices, and references with what they may refer to.
-import { Box, Flex, IconButton, Input, Menu, NativeSelect, Portal, Switch, Textarea } from "@chakra-ui/react";
-import { ChevronsUpDown } from "lucide-react";
+import { Box, Flex, Input, NativeSelect, Switch, Textarea } from "@chakra-ui/react";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Segments } from "@/ui";
 import type { Suggestion } from "./context";
 import type { ControlProps } from "./control";
+import { Reference } from "./reference";
 import { brief, isSame, type Json, numeral, typedNumber } from "./values";
 
 const named = ({ id, labelId, describedBy, invalid, required }: ControlProps) => ({
@@ -144,60 +144,13 @@ export function Choice(props: ControlProps & { options: readonly Json[] }) {
 
 export function ReferenceInput(props: ControlProps & { suggestions: readonly Suggestion[] }) {
   const { value, standard, onChange, suggestions } = props;
-  const { t } = useTranslation();
-  const groups = [...new Set(suggestions.map((one) => one.group))];
   return (
-    <Flex gap={1}>
-      <Input
-        {...named(props)}
-        size="sm"
-        flex={1}
-        fontFamily="mono"
-        fontSize="12.5px"
-        autoComplete="off"
-        spellCheck={false}
-        value={shown(value)}
-        placeholder={shown(standard) || "file:… · hub:… · step:…"}
-        onChange={(event) => onChange(event.target.value.trim() === "" ? undefined : event.target.value.trim())}
-      />
-      {groups.length > 0 && (
-        <Menu.Root positioning={{ placement: "bottom-end" }}>
-          <Menu.Trigger asChild>
-            <IconButton size="sm" variant="outline" aria-label={t("form.choose")} title={t("form.choose")}>
-              <ChevronsUpDown />
-            </IconButton>
-          </Menu.Trigger>
-          <Portal>
-            <Menu.Positioner>
-              <Menu.Content maxH="320px" overflowY="auto" minW="240px" maxW="min(92vw, 480px)">
-                {groups.map((group) => (
-                  <Menu.ItemGroup key={group}>
-                    <Menu.ItemGroupLabel textStyle="caption" color="fg.muted">
-                      {group}
-                    </Menu.ItemGroupLabel>
-                    {suggestions
-                      .filter((one) => one.group === group)
-                      .map((one) => (
-                        <Menu.Item key={one.value} value={one.value} onSelect={() => onChange(one.value)}>
-                          <Box minW={0}>
-                            <Box fontFamily="mono" fontSize="12.5px" truncate>
-                              {one.value}
-                            </Box>
-                            {one.label && (
-                              <Box textStyle="caption" color="fg.muted" truncate>
-                                {one.label}
-                              </Box>
-                            )}
-                          </Box>
-                        </Menu.Item>
-                      ))}
-                  </Menu.ItemGroup>
-                ))}
-              </Menu.Content>
-            </Menu.Positioner>
-          </Portal>
-        </Menu.Root>
-      )}
-    </Flex>
+    <Reference
+      field={named(props)}
+      value={shown(value)}
+      onChange={(ref) => onChange(ref === "" ? undefined : ref)}
+      suggestions={suggestions}
+      placeholder={shown(standard) || "file:… · hub:… · step:…"}
+    />
   );
 }

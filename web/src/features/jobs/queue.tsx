@@ -1,7 +1,7 @@
 // The waiting jobs in their order, which a drag or the arrow keys change.
 import { Box, IconButton, VisuallyHidden } from "@chakra-ui/react";
 import { GripVertical } from "lucide-react";
-import { type KeyboardEvent, type PointerEvent, useRef, useState } from "react";
+import { type KeyboardEvent, type PointerEvent, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { type Job, useMove } from "./queries";
 import { JobRow } from "./row";
@@ -10,6 +10,8 @@ const HEIGHT = 61;
 
 interface Drag {
   id: number;
+  /** The jobs as they stood when it began: they keep their places while one is held. */
+  jobs: readonly Job[];
   from: number;
   to: number;
   y: number;
@@ -23,9 +25,18 @@ export function shift(at: number, drag: { from: number; to: number }): number {
   return 0;
 }
 
-/** The job before which one lands that goes from one place to another; null behind the last. */
-export function target(jobs: readonly Job[], from: number, to: number): number | null {
-  return jobs[to > from ? to + 1 : to]?.id ?? null;
+/** The job before which one lands that is dropped at a place of what was shown: jobs that no longer wait are passed
+ * over, and those that came meanwhile stay behind it. Null is the end. */
+export function landing(
+  shown: readonly Pick<Job, "id">[],
+  id: number,
+  place: number,
+  waiting: readonly Pick<Job, "id">[],
+): number | null {
+  const behind = shown.filter((one) => one.id !== id).slice(place);
+  const stays = behind.find((one) => waiting.some((other) => other.id === one.id));
+  const came = waiting.find((one) => !shown.some((other) => other.id === one.id));
+  return (stays ?? came)?.id ?? null;
 }
 
 export interface QueueProps {
@@ -38,14 +49,26 @@ export function Queue({ jobs, open }: QueueProps) {
   const { t } = useTranslation();
   const move = useMove();
   const [drag, setDrag] = useState<Drag | null>(null);
+  const isHeld = drag !== null;
   const [said, setSaid] = useState("");
   const list = useRef<HTMLUListElement>(null);
 
+  const shown = drag?.jobs ?? jobs;
+  useEffect(() => {
+    if (!isHeld) return;
+    const give = (event: globalThis.KeyboardEvent) => event.key === "Escape" && setDrag(null);
+    window.addEventListener("keydown", give);
+    return () => window.removeEventListener("keydown", give);
+  }, [isHeld]);
+
   const put = (job: Job, from: number, to: number) => {
-    const place = Math.max(0, Math.min(jobs.length - 1, to));
-    if (place === from) return;
-    move.mutate({ id: job.id, before: target(jobs, from, place) });
-    setSaid(t("jobs.moved", { job: job.step, place: place + 1, count: jobs.length }));
+    const place = Math.max(0, Math.min(shown.length - 1, to));
+    if (place === from || !jobs.some((one) => one.id === job.id)) return;
+    const before = landing(shown, job.id, place, jobs);
+    move.mutate({ id: job.id, before });
+    const rest = jobs.filter((one) => one.id !== job.id);
+    const seat = before === null ? rest.length : rest.findIndex((one) => one.id === before);
+    setSaid(t("jobs.moved", { job: job.step, place: seat + 1, count: jobs.length }));
   };
   const keys = (event: KeyboardEvent, job: Job, at: number) => {
     const to = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: jobs.length - 1 }[event.key];
@@ -56,12 +79,12 @@ export function Queue({ jobs, open }: QueueProps) {
   const begin = (event: PointerEvent<HTMLElement>, job: Job, at: number) => {
     if (event.button !== 0) return;
     event.currentTarget.setPointerCapture(event.pointerId);
-    setDrag({ id: job.id, from: at, to: at, y: 0, start: event.clientY });
+    setDrag({ id: job.id, jobs, from: at, to: at, y: 0, start: event.clientY });
   };
   const follow = (event: PointerEvent) => {
     if (!drag) return;
     const y = event.clientY - drag.start;
-    const to = Math.max(0, Math.min(jobs.length - 1, drag.from + Math.round(y / HEIGHT)));
+    const to = Math.max(0, Math.min(drag.jobs.length - 1, drag.from + Math.round(y / HEIGHT)));
     setDrag({ ...drag, y, to });
   };
   const drop = (job: Job) => {
@@ -73,7 +96,7 @@ export function Queue({ jobs, open }: QueueProps) {
   return (
     <>
       <Box as="ul" ref={list} m={0} p={0} listStyleType="none" position="relative">
-        {jobs.map((job, at) => {
+        {shown.map((job, at) => {
           const held = drag?.id === job.id;
           const y = held ? drag.y : drag ? shift(at, drag) * HEIGHT : 0;
           return (

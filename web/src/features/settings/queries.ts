@@ -49,3 +49,23 @@ export function useTokens() {
 }
 
 export const newLogin = () => answer(api.POST("/api/v1/logins"));
+
+/** Whether only a browser of the machine itself can open an address. */
+export const isLoopback = (host: string): boolean => /^(localhost|.*\.localhost|127(\.\d+){3}|\[?::1\]?)$/.test(host);
+
+export type OpenSession = Shape<"OpenSession">;
+
+export const sessionsQuery = queryOptions({
+  queryKey: ["sessions"],
+  queryFn: ({ signal }) => answer(api.GET("/api/v1/sessions", { signal })),
+});
+
+export function useEndSession() {
+  const cache = useQueryClient();
+  return useMutation({
+    mutationFn: async (id: string): Promise<void> => {
+      await api.DELETE("/api/v1/sessions/{id}", { params: { path: { id } } });
+    },
+    onSettled: () => cache.invalidateQueries({ queryKey: sessionsQuery.queryKey }),
+  });
+}

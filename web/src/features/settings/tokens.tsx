@@ -4,9 +4,22 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { KeyRound, Plus } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Code, type Column, duration, EmptyState, ErrorCard, Rows, Section, Table, tell, warn } from "@/ui";
+import {
+  Code,
+  type Column,
+  duration,
+  EmptyState,
+  ErrorCard,
+  Rich,
+  Rows,
+  Section,
+  SureButton,
+  Table,
+  tell,
+  warn,
+} from "@/ui";
 import { useReturn } from "@/ui/focus";
-import { newLogin, type Scope, type Token, tokensQuery, useTokens } from "./queries";
+import { isLoopback, newLogin, type Scope, type Token, tokensQuery, useTokens } from "./queries";
 
 const SCOPES: readonly Scope[] = ["read", "run", "admin"];
 const DAYS = [30, 90, 365, null] as const;
@@ -126,12 +139,12 @@ export function Tokens() {
     {
       key: "remove",
       title: "",
-      width: "80px",
+      width: "132px",
       align: "end",
       cell: (token) => (
-        <Button size="xs" variant="ghost" color="fg.muted" onClick={() => drop(token.name)}>
+        <SureButton size="xs" question={t("settings.removeNow", { name: token.name })} onSure={() => drop(token.name)}>
           {t("settings.remove")}
-        </Button>
+        </SureButton>
       ),
     },
   ];
@@ -169,6 +182,11 @@ export function OtherBrowser() {
   const made = useMutation({ mutationFn: newLogin });
   return (
     <Section title={t("settings.browser")} description={t("settings.browserHint")}>
+      {isLoopback(window.location.hostname) && (
+        <Text color="fg.warning" textStyle="small" mb={3}>
+          <Rich>{t("settings.loopback", { host: window.location.host })}</Rich>
+        </Text>
+      )}
       {made.data ? (
         <Code label={t("settings.browserOnce", { time: duration(made.data.seconds) })}>
           {`${window.location.origin}/login#token=${made.data.token}`}

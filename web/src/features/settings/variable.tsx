@@ -2,7 +2,7 @@
 import { Box, Button, Flex, Input, NativeSelect, Text } from "@chakra-ui/react";
 import { type FormEvent, useId, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { ErrorCard, Rich, tell, warn } from "@/ui";
+import { ErrorCard, Rich, SureButton, tell, warn } from "@/ui";
 import { useReturn } from "@/ui/focus";
 import { type Setting, useChangeSettings } from "./queries";
 
@@ -147,9 +147,14 @@ export function Variable({ setting }: { setting: Setting }) {
           {!isOpen && (
             <Flex gap={1} flexShrink={0}>
               {setting.in_file && (
-                <Button size="xs" variant="ghost" color="fg.muted" loading={change.isPending} onClick={remove}>
+                <SureButton
+                  size="xs"
+                  loading={change.isPending}
+                  question={t("settings.removeNow", { name: setting.name })}
+                  onSure={remove}
+                >
                   {t("settings.remove")}
-                </Button>
+                </SureButton>
               )}
               <Button
                 ref={opener}
