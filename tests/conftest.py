@@ -5,6 +5,7 @@ import ctypes
 import gc
 import importlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from matplotlib.figure import Figure
 
 import burnish
 from burnish.core.catalog import needs_torch, stages
@@ -26,13 +28,17 @@ from burnish.jobs.environment import worker_environment
 from burnish.studio import exploration, workrooms
 from burnish.studio.executing import execution
 from forked_modules import TorchServers
+from pictures import PAINTED, save_unpainted
 from some_cases import leave_to_torture
 
 _ORDER = (
-    "page",
+    "page/test_journey.py",
     "e2e",
+    "page/test_screens.py",
     "museum",
+    "page/test_payloads.py",
     "studio",
+    "page",
     "train",
     "cli",
     "export",
@@ -45,8 +51,8 @@ _ORDER = (
     "server",
     "serve",
 )
+"""Folders and files. Those that start a browser lie apart, so that no two workers run them at a time."""
 IN_MEMORY = "/dev/shm"
-LONG = {folder: place for place, folder in enumerate(_ORDER)}
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
@@ -54,7 +60,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Where several workers share whole files, those whose tests start many processes go first, and short ones last."""
     leave_to_torture(items)
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: LONG.get(item.path.relative_to(Path(__file__).parent).parts[0], len(LONG)))
+        items.sort(key=lambda item: _place(item.path.relative_to(Path(__file__).parent).as_posix()))
+
+
+def _place(path: str) -> int:
+    return next((place for place, start in enumerate(_ORDER) if f"{path}/".startswith(f"{start}/")), len(_ORDER))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -74,6 +84,10 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(7_000, 10, 10)  # ten times the usual objects: building a model makes that many
+    # each change of a level empties the caches of all loggers: `quiet_transformers` finds them quiet
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    if "transformers" in sys.modules:
+        sys.modules["transformers"].logging.set_verbosity_error()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -85,6 +99,20 @@ def _unflushed_disks():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "fsync", lambda descriptor: os.fstat(descriptor) and None)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unpainted_charts():
+    """No test but those that ask for `painted` looks at the pixels of a chart."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Figure, "savefig", save_unpainted)
+        yield
+
+
+@pytest.fixture
+def painted(monkeypatch):
+    """Charts are painted in this process."""
+    monkeypatch.setattr(Figure, "savefig", PAINTED)
 
 
 @pytest.fixture(scope="session", autouse=True)

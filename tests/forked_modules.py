@@ -16,8 +16,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from burnish.core.processes import module_command
 from burnish.jobs import forkserver, worker
+from pictures import save_unpainted
 
 _MODULE = "--module"
 _MOST = 3
@@ -60,6 +63,7 @@ def _main(arguments: Sequence[str]) -> None:
 if getattr(sys.modules["__main__"].__spec__, "name", None) == "burnish.jobs.forking":
     worker.main = _main
     os.fsync = lambda descriptor: os.fstat(descriptor) and None  # as in the process of the tests
+    Figure.savefig = save_unpainted
 
 
 _WITHOUT_TORCH = ("burnish.stages.ship.smoke_test", "burnish.stages.models.served_chat")

@@ -57,6 +57,7 @@ def items(ctx: Context) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (ctx.out / "items.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.usefixtures("painted")
 def test_an_adapter_is_compared_with_its_base(
     tmp_path: Path, adapter: Path, base_model: Path, make_dataset: Maker
 ) -> None:

@@ -56,6 +56,7 @@ def profile(tmp_path):
     return profile
 
 
+@pytest.mark.usefixtures("painted")
 def test_counts_are_those_of_the_rows(profile):
     train = rows_of(40) + rows_of(2)
     test = [train[3], {"question": "What is  THE number 4?", "answer": "four"}, *rows_of(2, 100)]

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from burnish.train.reporting.curve import draw, smoothed, step_losses
 from burnish.train.reporting.ledger import LedgerType, RowLedger
 
+pytestmark = pytest.mark.usefixtures("painted")
+
 
 def write_visits(path: Path, losses: list[list[float]], learned: list[list[int]]) -> np.ndarray:
     ledger, type = RowLedger(path), LedgerType()
