@@ -92,6 +92,9 @@ def test_what_a_proxy_says_is_believed_of_a_trusted_one_alone(tmp_path):
         "x_forwarded_proto": "https",
         "x_forwarded_host": "evil.example, studio.example",
     }
+    mapped = scope_of("::ffff:10.0.0.1", **said)  # of a socket of IPv6
+    apply_forwarded(mapped, settings)
+    assert mapped["client"][0] == "192.0.2.7"
     trusted, other = scope_of("10.0.0.1", **said), scope_of("10.0.0.2", **said)
     for scope in (trusted, other):
         apply_forwarded(scope, settings)

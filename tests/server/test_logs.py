@@ -36,3 +36,14 @@ def test_a_log_is_searched(logged):
     found = logged.get(f"{AT}/search", params={"level": "warning"}).json()
     assert [line["level"] for line in found["lines"]] == ["error"]
     assert logged.get(f"{AT}/search", params={"level": "loud"}).status_code == 422
+
+
+@pytest.mark.parametrize("asked", ["bytes=99999999-", "bytes=5-3", "bytes=x", "lines=1-2", "nothing"])
+def test_a_range_that_is_none_is_a_problem_with_the_length_of_the_file(logged, asked):
+    at = AT.removesuffix("log") + "files/run.log"
+    answer = logged.get(at, headers={"Range": asked})
+    assert (answer.status_code, answer.headers["content-type"]) == (416, "application/problem+json")
+    assert answer.json()["code"] == "ask.no-such-range"
+    whole = logged.get(at)
+    assert answer.headers["content-range"] == f"bytes */{len(whole.content)}"
+    assert logged.get(at, headers={"Range": "bytes=2-5"}).content == whole.content[2:6]

@@ -14,7 +14,8 @@ from burnish.core.errors import AskError
 from burnish.core.processes import module_command
 from burnish.server.__main__ import _arguments, _made
 from burnish.server.security.forwarded import proxies_of
-from burnish.server.security.hosts import hosts_of
+from burnish.server.security.hosts import Hosts, hosts_of
+from burnish.server.settings import Settings
 from burnish.studio.serving.logins import (
     add_token,
     announced,
@@ -224,7 +225,7 @@ def test_a_proxy_or_host_that_could_never_match_is_refused_at_the_start(tmp_path
 
 
 def test_proxies_are_compared_as_connections_have_them():
-    assert proxies_of(["127.0.0.1", "[::1]", "0:0::1"]) == ("127.0.0.1", "::1", "::1")
+    assert proxies_of(["127.0.0.1", "[::1]", "0:0::1", "::ffff:10.0.0.1"]) == ("127.0.0.1", "::1", "::1", "10.0.0.1")
 
 
 @pytest.mark.parametrize("host", ["http://x/y", "x/y", "*", "", "x:", "x:70000", "a b", "::1", "bücher.example"])
@@ -235,6 +236,20 @@ def test_a_host_that_could_never_match_is_refused(host):
 
 def test_hosts_are_taken_as_browsers_send_them():
     assert hosts_of(["Studio.Example:81", "[::1]:9", "x", "my_box"]) == ("studio.example:81", "[::1]:9", "x", "my_box")
+
+
+def test_a_host_is_answered_with_and_without_the_port_that_its_scheme_has_anyway(tmp_path):
+    hosts = Hosts(Settings(tmp_path, allowed_hosts=hosts_of(["one.example:443", "two.example:80", "three.example:81"])))
+    for host, origin in (
+        ("one.example", "https://one.example"),
+        ("one.example:443", "https://one.example"),
+        ("two.example", "http://two.example"),
+        ("three.example:81", "http://three.example:81"),
+    ):
+        hosts.check(host, origin)
+    for host, origin in (("three.example", None), ("one.example", "http://one.example"), ("one.example:80", None)):
+        with pytest.raises(AskError):
+            hosts.check(host, origin)
 
 
 def test_of_two_servers_the_one_that_goes_on_is_found(tmp_path):

@@ -112,6 +112,7 @@ CODES = {
     "ask.not-logged-in": "The server does not know who asks: no session, token or login that is valid.",
     "ask.not-allowed": "The caller, or the page that sent the request, may not do this.",
     "ask.too-slow": "The body of a request did not arrive in time.",
+    "ask.no-such-range": "The header Range names no part of the file.",
     "ask.too-often": "Too many requests were refused in a short time.",
     # data
     "data.unreadable": "A file cannot be opened, is of an unknown type, or is corrupt.",

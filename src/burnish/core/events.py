@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from burnish.core.files import open_regular
 from burnish.core.printable import encodable
 from burnish.core.secrets import masked_value
 
@@ -124,14 +125,14 @@ class EventLog:
             os.close(descriptor)
 
     def _ends_with_newline(self) -> bool:
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             file.seek(-1, os.SEEK_END)
             return file.read() == b"\n"
 
     def read(self, offset: int = 0) -> Iterator[tuple[Event, int]]:
         """Yield (event, offset after it) from a byte offset; a partial last line is left for the next read."""
         try:
-            file = self.path.open("rb")
+            file = open_regular(self.path)
         except FileNotFoundError:  # not written yet, or removed with its run
             return
         with file:
@@ -148,7 +149,7 @@ class EventLog:
         """The complete events of some kinds; lines of others, such as a hundred thousand metrics, are not parsed."""
         marks = [f'"kind":"{kind}"'.encode() for kind in kinds]
         try:
-            file = self.path.open("rb")
+            file = open_regular(self.path)
         except FileNotFoundError:
             return
         with file:

@@ -7,11 +7,13 @@ import contextlib
 import json
 import math
 import os
+import stat
 import tempfile
 from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
+from burnish.core.errors import RunError
 from burnish.core.printable import encodable
 
 
@@ -82,6 +84,17 @@ def read_json(path: Path) -> Any:
     no answer can hold that.
     """
     return parsed_json(path.read_text(encoding="utf-8"))
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading. A pipe, whose opening would wait for a writer, and all else that is no file, is refused.
+
+    Errors: OSError; RunError `run.broken-record`.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        kind = "a folder" if path.is_dir() else "a pipe, a socket or a device"
+        raise RunError("run.broken-record", f"{path} is {kind}, not a file", "rename or remove it, and try again")
+    return path.open("rb")
 
 
 def parsed_json(text: str | bytes) -> Any:

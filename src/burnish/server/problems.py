@@ -26,6 +26,7 @@ _STATUS = {
     "ask.too-large": 413,
     "ask.too-often": 429,
     "ask.too-slow": 408,
+    "ask.no-such-range": 416,
     "machine.no-package": 501,
     "machine.no-disk": 507,
     "machine.no-network": 424,

@@ -10,6 +10,9 @@ import stat
 import time
 from pathlib import Path
 
+from burnish.core.errors import RunError
+from burnish.core.files import open_regular
+
 MOST_BYTES = 32 << 20
 """A longer run.log is rotated at the next poll: a worker that prints 100 MB/s has then written less than 64 MB."""
 _LAST_BYTES = 16_384
@@ -25,7 +28,7 @@ class RunLog:
     @property
     def moved(self) -> int:
         """The position of the first byte of run.log, from the line that a rotation wrote there."""
-        with contextlib.suppress(OSError), self.path.open("rb") as file:
+        with contextlib.suppress(OSError, RunError), open_regular(self.path) as file:
             if (line := _LINE.match(file.read(512))) is not None:
                 return int(line[1].replace(b",", b""))
         return 0
@@ -102,7 +105,10 @@ def _size(path: Path) -> int:
 
 def _read(path: Path, start: int, end: int) -> bytes:
     if end > start:
-        with contextlib.suppress(OSError), path.open("rb") as file:  # it may be rotated or removed meanwhile
+        with (
+            contextlib.suppress(OSError, RunError),
+            open_regular(path) as file,
+        ):  # it may be rotated or removed meanwhile
             file.seek(start)
             return file.read(end - start)
     return b""

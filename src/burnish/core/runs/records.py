@@ -258,8 +258,13 @@ def _is_whole(path: Path) -> bool:
 
 
 def misplaced_logs(folder: Path) -> list[RunError]:
-    """An error for each log or lock of a run folder that is itself a folder."""
-    return [broken(folder / name, "is a folder, not a file") for name in LOGS if (folder / name).is_dir()]
+    """An error for each log or lock of a run folder that is no file: to open a pipe would wait for ever."""
+    there = [path for name in LOGS if (path := folder / name).exists() and not path.is_file()]
+    return [broken(path, _no_file(path)) for path in there]
+
+
+def _no_file(path: Path) -> str:
+    return "is a folder, not a file" if path.is_dir() else "is not a regular file"
 
 
 def is_there(path: Path) -> bool:
@@ -286,7 +291,7 @@ def read_raw(path: Path) -> bytes:
     """The bytes of a regular file. RunError `run.broken-record` if there is none, or it is unreadable."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise broken(path, "is a folder, not a file" if path.is_dir() else "is not a regular file")
+            raise broken(path, _no_file(path))
         return path.read_bytes()
     except FileNotFoundError:
         raise broken(path, "is missing") from None

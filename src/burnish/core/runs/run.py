@@ -188,7 +188,7 @@ class Run:
         return is_held(self.lock())
 
     def refuse_misplaced_logs(self) -> None:
-        """RunError `run.broken-record` if the events, the log or the lock is a folder."""
+        """RunError `run.broken-record` if the events, the log or the lock is no file."""
         for error in misplaced_logs(self.folder):
             raise error
 

@@ -9,6 +9,8 @@ from burnish.core.errors import AskError
 from burnish.server.settings import Settings
 
 _SCHEMES = ("http", "https")
+_MAPPED = "::ffff:"
+"""Before the IPv4 address of a connection to a socket of IPv6, and of a proxy that was given so."""
 
 
 def proxies_of(given: Iterable[str]) -> tuple[str, ...]:
@@ -18,18 +20,20 @@ def proxies_of(given: Iterable[str]) -> tuple[str, ...]:
 
 def _address(value: str) -> str:
     try:
-        return str(ipaddress.ip_address(value.removeprefix("[").removesuffix("]")))
+        found = ipaddress.ip_address(value.removeprefix("[").removesuffix("]"))
     except ValueError:
         what = f"--trusted-proxy: '{value[:80]}' is not the address of one machine"
         fix = "give the IP address that the proxy connects from, such as 127.0.0.1; once for each proxy"
         raise AskError("ask.wrong-value", what, fix) from None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found)
 
 
 def apply_forwarded(scope: Scope, settings: Settings) -> None:
     """Take the client's address, the scheme and the host from X-Forwarded-For, -Proto and -Host, if a trusted proxy
     sent them; of several values the last, which that proxy wrote. From anybody else they are ignored."""
     client = scope.get("client")
-    if client is None or client[0] not in settings.trusted_proxies:
+    if client is None or client[0].removeprefix(_MAPPED) not in settings.trusted_proxies:
         return
     given = {name: value.decode("latin-1").rpartition(",")[2].strip() for name, value in scope["headers"]}
     if address := given.get(b"x-forwarded-for"):

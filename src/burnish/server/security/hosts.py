@@ -28,6 +28,11 @@ def _host(value: str) -> str:
     return value
 
 
+def _as_sent(host: str, port: int) -> str:
+    """As browsers send it: without the port that the scheme has anyway."""
+    return host.removesuffix(f":{port}")
+
+
 class Hosts:
     """The addresses of one server."""
 
@@ -39,8 +44,9 @@ class Hosts:
         if settings.port == _DEFAULT_PORTS["http"]:
             own |= set(names)
         given = set(settings.allowed_hosts)
-        self._hosts = own | given
-        self._origins = {f"http://{host}" for host in own | given} | {f"https://{host}" for host in given}
+        self._hosts = own | given | {_as_sent(host, port) for host in given for port in _DEFAULT_PORTS.values()}
+        self._origins = {f"http://{_as_sent(host, 80)}" for host in own | given}
+        self._origins |= {f"https://{_as_sent(host, 443)}" for host in given}
 
     def check(self, host: str | None, origin: str | None) -> None:
         """Errors: AskError `ask.not-allowed`."""

@@ -1,13 +1,13 @@
 """Rows that a step did not keep: bad ones with file, line, field and reason, and those that were dropped, counted."""
 
-import json
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import AskError
-from burnish.core.files import read_json
+from burnish.core.faults import reason
+from burnish.core.files import parsed_json, read_json
+from burnish.core.runs.records import broken, is_there
 from burnish.core.runs.workspace import Workspace
 from burnish.studio.datasets.names import find, refuse_damage
 from burnish.studio.datasets.reading import MOST_ROWS
@@ -33,11 +33,8 @@ def quarantine(name: str, *, offset: int = 0, limit: int = 50, workspace: Path |
     artifact = found.artifact
     if artifact is not None:
         refuse_damage(artifact, found.run.name, place)
-    stats: dict[str, Any] = {}
-    with suppress(OSError, ValueError):
-        stats = read_json(found.path / "stats.json")
+    counts = counts_of(found.path / "stats.json")
     rows, reasons, unread = _bad_rows(found.path / "quarantine.jsonl", offset, limit)
-    counts = {key: stats[key] for key in ("read", "kept", "quarantined", "dropped") if key in stats}
     return {
         "name": found.name,
         "run": found.run.name,
@@ -45,9 +42,25 @@ def quarantine(name: str, *, offset: int = 0, limit: int = 50, workspace: Path |
         "reasons": dict(reasons.most_common(50)),
         "rows": rows,
         "offset": offset,
-        "total": stats.get("quarantined", reasons.total()),
+        "total": counts.get("quarantined", reasons.total()),
         "unread_bytes": unread,
     }
+
+
+def counts_of(path: Path) -> dict[str, Any]:
+    """What stats.json counts; empty if there is none. Errors: RunError `run.broken-record` for other than counts."""
+    if not is_there(path):
+        return {}
+    try:
+        stats: dict[str, Any] = read_json(path)
+        found = {key: stats[key] for key in ("read", "kept", "quarantined", "dropped") if key in stats}
+        dropped: dict[str, Any] = found.get("dropped", {})
+        numbers: list[Any] = [*(found[key] for key in found if key != "dropped"), *dropped.values()]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise broken(path, f"cannot be read ({reason(error)})") from None
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise broken(path, f"has counts of rows that are none: {str(found)[:200]}")
+    return found
 
 
 def _bad_rows(path: Path, offset: int, limit: int) -> tuple[list[dict[str, Any]], Counter[str], int]:
@@ -59,7 +72,7 @@ def _bad_rows(path: Path, offset: int, limit: int) -> tuple[list[dict[str, Any]]
     with path.open("rb") as file:
         number = 0
         while file.tell() < _MOST_READ and (line := file.readline()):
-            bad: dict[str, str] = json.loads(line)
+            bad = _bad_row(path, number, line)
             reasons[_kind_of(bad["reason"])] += 1
             if offset <= number < offset + limit:
                 text = bad.get("raw", "")
@@ -67,6 +80,18 @@ def _bad_rows(path: Path, offset: int, limit: int) -> tuple[list[dict[str, Any]]
                 rows.append({"row": number, **{key: bad[key] for key in ("source", "field", "reason")}, **shown})
             number += 1
         return rows, reasons, path.stat().st_size - file.tell()
+
+
+def _bad_row(path: Path, number: int, line: bytes) -> dict[str, str]:
+    try:
+        bad: Any = parsed_json(line)
+        if all(isinstance(bad[key], str) for key in ("source", "field", "reason")) and isinstance(
+            bad.get("raw", ""), str
+        ):
+            return bad
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise broken(path, f"has a line {number + 1} that is no row of a quarantine")
 
 
 def _kind_of(reason: str) -> str:

@@ -51,6 +51,7 @@ def record_vote(
             "ask.nothing-to-do", "all answers are the same: there is nothing to prefer", "ask something else"
         )
     place = Workspace.find(workspace)
+    place.refuse_missing()
     path = place.root / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     (place.root / ".burnish").mkdir(exist_ok=True)

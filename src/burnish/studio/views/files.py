@@ -4,11 +4,10 @@ import contextlib
 import os
 import stat
 from pathlib import Path
-from typing import Any
-
-import orjson
+from typing import Any, cast
 
 from burnish.core.errors import AskError
+from burnish.core.files import parsed_json
 from burnish.core.naming import nearest
 from burnish.core.paths.within import file_within
 from burnish.core.runs.records import broken
@@ -68,12 +67,22 @@ def proof_of(recipe: str, number: int, step: str, *, workspace: Path | str | Non
 
 
 def sample_of(recipe: str, number: int, step: str, *, workspace: Path | str | None = None) -> list[dict[str, Any]]:
-    """The first rows of a dataset that the step made; empty if it made none."""
+    """The first rows of a dataset that the step made; empty if it made none.
+
+    Errors: RunError `run.broken-record` for a line that is no JSON object, or is nested too deeply for an answer.
+    """
     path = step_of(recipe, number, step, workspace=workspace).out / _SAMPLE
     if not path.is_file():
         return []
+    with path.open("rb") as file:
+        return [_row(path, line_number, line) for line_number, line in enumerate(file, 1) if line.endswith(b"\n")]
+
+
+def _row(path: Path, line_number: int, line: bytes) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return [orjson.loads(line) for line in file if line.endswith(b"\n")]
+        found = parsed_json(line)
     except ValueError as error:
-        raise broken(path, f"has a line that is no JSON ({error})") from None
+        raise broken(path, f"has a line {line_number} that is no JSON, or is nested too deeply ({error})") from None
+    if not isinstance(found, dict):
+        raise broken(path, f"has a line {line_number} that is no JSON object")
+    return cast(dict[str, Any], found)

@@ -100,7 +100,9 @@ def search(
     if not 1 <= limit <= _MOST_FOUND or level not in _RANK:
         fix = f"ask for 1 to {_MOST_FOUND:,} lines, of a level of {', '.join(_RANK)}"
         raise AskError("ask.wrong-value", f"{limit} lines of level '{level}'", fix)
-    file = RunLog(step_of(recipe, number, step, workspace=workspace).log)
+    run = step_of(recipe, number, step, workspace=workspace)
+    run.refuse_misplaced_logs()
+    file = RunLog(run.log)
     wanted = text.lower()
     found: list[dict[str, Any]] = []
     position = first = max(start, file.start)

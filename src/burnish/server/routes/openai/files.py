@@ -3,12 +3,12 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request
-from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict
 
 from burnish.core.runs.workspace import Workspace
 from burnish.server.receiving.bodies import receive_form
 from burnish.server.routing import ANY_SIZE, Place, Router
+from burnish.server.security.files import SentFile
 from burnish.studio.datasets import Upload
 from burnish.studio.finetuning import files as studio
 
@@ -109,11 +109,11 @@ def retrieve_file(file_id: str, place: Place) -> FileObject:
     return FileObject.model_validate(studio.get_file(file_id, workspace=place))
 
 
-@router.get("/files/{file_id}/content", scope="read", response_class=FileResponse)
-def retrieve_file_content(file_id: str, place: Place) -> FileResponse:
+@router.get("/files/{file_id}/content", scope="read", response_class=SentFile)
+def retrieve_file_content(file_id: str, place: Place) -> SentFile:
     """The bytes of a file, as they were sent."""
     path = studio.file_path(file_id, workspace=place)
-    return FileResponse(path, media_type="application/octet-stream", filename=path.name)
+    return SentFile(path, media_type="application/octet-stream", filename=path.name)
 
 
 @router.delete("/files/{file_id}", scope="run")

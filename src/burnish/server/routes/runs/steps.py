@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict
-from starlette.responses import FileResponse
 
 from burnish.server.routes.runs.parameters import Number, Recipe, Step
 from burnish.server.routing import Place, Router
+from burnish.server.security.files import SentFile
 from burnish.server.security.headers import policy_of_file
 from burnish.studio import rollouts as rollout_views
 from burnish.studio import rows as row_views
@@ -145,7 +145,7 @@ def list_step_files(recipe: Recipe, number: Number, step: Step, place: Place) ->
 @router.get(
     _AT + "/files/{path:path}",
     scope="read",
-    response_class=FileResponse,
+    response_class=SentFile,
     responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
 )
 def read_step_file(
@@ -155,15 +155,13 @@ def read_step_file(
     path: Annotated[str, Path(max_length=1024)],
     place: Place,
     download: bool = False,
-) -> FileResponse:
+) -> SentFile:
     """One file of a step, or with `Range` a part of it. A page among them is shown without scripts."""
     found = file_views.file_of(recipe, number, step, path, workspace=place)
     kind = mimetypes.guess_type(found.name)[0] or "application/octet-stream"
     headers = {"Content-Security-Policy": policy_of_file(), "X-Frame-Options": "SAMEORIGIN"}
     disposition = "attachment" if download else "inline"
-    return FileResponse(
-        found, media_type=kind, filename=found.name, headers=headers, content_disposition_type=disposition
-    )
+    return SentFile(found, media_type=kind, filename=found.name, headers=headers, content_disposition_type=disposition)
 
 
 @router.get(_AT + "/proof", scope="read")
