@@ -10,7 +10,8 @@ from filelock import FileLock
 
 from burnish.core.errors import AskError, RunError
 from burnish.core.files import write_json
-from burnish.core.runs.workspace import Workspace, plain_name
+from burnish.core.runs.names import plain_name
+from burnish.core.runs.workspace import Workspace
 
 
 def said(error: AskError | RunError) -> str:

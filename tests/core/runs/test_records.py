@@ -3,8 +3,10 @@
 import json
 import os
 import random
+from typing import Annotated, get_args, get_origin
 
 import pytest
+from pydantic import AfterValidator, BaseModel
 
 from burnish.core.errors import RunError
 from burnish.core.fingerprint import of_value
@@ -75,6 +77,70 @@ def test_the_table_contains_every_record():
 def test_a_complete_record_is_read(tmp_path, name):
     (tmp_path / name).write_text(text_of(name))
     assert read(tmp_path / name) == (("my-recipe", 3) if name == "latest.txt" else WHOLE[name])
+
+
+def texts_of(annotation, path=(), around=()):
+    """Where a shape holds texts, and whether each is checked; keys of a mapping are at `{}`, members at `[]`."""
+    if get_origin(annotation) is Annotated:
+        annotation, *marks = get_args(annotation)
+        yield from ((where, bool(marks) or known) for where, known in texts_of(annotation, path, around))
+    elif annotation is str:
+        yield ".".join(path), False
+    elif get_origin(annotation) is dict:
+        key, member = get_args(annotation)
+        yield from texts_of(key, (*path, "{}"), around)
+        yield from texts_of(member, (*path, "[]"), around)
+    elif get_origin(annotation) is not None:
+        for part in get_args(annotation):
+            yield from texts_of(part, (*path, "[]") if get_origin(annotation) is list else path, around)
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in around:
+        annotation.model_rebuild()
+        for name, field in annotation.model_fields.items():
+            checked = any(isinstance(mark, AfterValidator) for mark in field.metadata)
+            found = texts_of(field.annotation, (*path, name), (*around, annotation))
+            yield from ((where, known or (checked and where == ".".join((*path, name)))) for where, known in found)
+
+
+TEXTS = (
+    *("stage", "reason", "host", "boot", "started", "kind", "name", "version", "on", "revision", "digest", "ref"),
+    *("path", "sha256", "change", "verdict", "found", "limit", "burnish", "parent.fingerprint", "child.fingerprint"),
+    *("inputs.{}", "spec.{}", "values.{}", "error.{}", "measures.{}", "provenance.{}", "files.[]"),
+)
+"""What no path in the workspace is made of. An input's own `path` is that of a file anywhere, which the user named."""
+
+
+@pytest.mark.parametrize("name", _SHAPES)
+def test_every_text_of_a_record_is_known_to_be_a_name_or_only_text(name):
+    unknown = [where for where, is_checked in texts_of(_SHAPES[name][0]) if not (is_checked or where.endswith(TEXTS))]
+    assert unknown == []
+
+
+NAMES = {
+    "run.json": ["recipe", "step", "fingerprint"],
+    "job.json": ["recipe", "step", "fingerprint", "inputs.data.fingerprint"],
+    "plan.json": ["recipe", "steps.0.step", "steps.0.folder"],
+    "artifact.json": ["fingerprint", "inputs.data.fingerprint", "files.{}"],
+    "submitted.json": ["steps.0.step", "steps.0.needs", *(f"steps.0.job.{key}" for key in ("recipe", "step"))],
+    "burnish_base.json": ["files.{}"],
+}
+OUTSIDE = ["", ".", "..", "/etc", "../x", "../../../../etc", "r/1/..", "r/../1", "./x"]
+
+
+@pytest.mark.parametrize(("name", "where"), [(name, where) for name in NAMES for where in NAMES[name]])
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name, where):
+    path = tmp_path / name
+    for outside in OUTSIDE[where.endswith("data.fingerprint") :]:  # of an input, none may be known
+        value = json.loads(text_of(name))
+        *parents, last = where.split(".")
+        place = value
+        for part in parents:
+            place = place[int(part) if part.isdigit() else part]
+        if last == "{}":
+            place[outside] = next(iter(place.values()))
+        else:
+            place[last] = [outside] if last == "needs" else outside
+        path.write_text(json.dumps(value))
+        assert ascii(outside)[:80] in said(read_record, path), outside
 
 
 def every_fault():

@@ -14,8 +14,9 @@ from burnish.core.errors import AskError
 from burnish.core.fingerprint import of_file
 from burnish.core.paths import refuse_undecodable
 from burnish.core.runs import workspace as workspace_module
+from burnish.core.runs.names import plain_name
 from burnish.core.runs.run import is_held
-from burnish.core.runs.workspace import Workspace, plain_name
+from burnish.core.runs.workspace import Workspace
 
 
 def test_the_workspace_is_the_requested_one_then_the_environments_then_a_marked_parent_then_the_current_folder(

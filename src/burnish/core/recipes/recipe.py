@@ -11,7 +11,7 @@ from burnish.core.naming import nearest
 from burnish.core.recipes.validation import Fault, check_plain, error_of, make_spec, stray_settings
 from burnish.core.recipes.yaml import Document, Where, at, parse_yaml, place_of, read_yaml
 from burnish.core.registry.names import KINDS, check_name
-from burnish.core.runs.workspace import plain_name
+from burnish.core.runs.names import plain_name
 from burnish.specs.base import Spec, Takes, fields_with
 
 Values = dict[str, Any]

@@ -3,15 +3,35 @@
 import json
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from burnish.core.errors import RunError
 from burnish.core.files import parsed_json
 from burnish.core.fingerprint import of_value
+from burnish.core.runs.names import is_inner_file, is_plain, is_run_folder
+
+
+def _named(is_right: Callable[[str], bool], kind: str) -> AfterValidator:
+    """Refuses a name that a path is made of, and that would lead to another place than its record says."""
+
+    def refuse(name: str) -> str:
+        if is_right(name):
+            return name
+        raise PydanticCustomError("name", "{shown} is not {kind}", {"shown": ascii(name[:80]), "kind": kind})
+
+    return AfterValidator(refuse)
+
+
+_Name = Annotated[str, _named(is_plain, "a plain name (letters, digits, '.', '-' and '_')")]
+"""A recipe, a step, a fingerprint: one part of a path."""
+_InputFingerprint = Annotated[str, _named(lambda name: not name or is_plain(name), "a fingerprint")]
+_RunFolder = Annotated[str, _named(is_run_folder, "recipe/number/step, a folder below runs/")]
+_InnerFile = Annotated[str, _named(is_inner_file, "a file in the folder")]
 
 
 class _Record(BaseModel):
@@ -32,11 +52,11 @@ class _Process(_Record):
 
 
 class _Run(_Record):
-    recipe: str
+    recipe: _Name
     number: int
-    step: str
+    step: _Name
     stage: str
-    fingerprint: str
+    fingerprint: _Name
     state: Literal["planned", "running", "succeeded", "failed", "interrupted"]
     created: float
     attempts: int
@@ -52,7 +72,7 @@ class _Input(_Record):
     ref: str
     kind: str
     path: str
-    fingerprint: str
+    fingerprint: _InputFingerprint
     revision: str
     digest: str = ""
     inputs: dict[str, "_Input"]
@@ -92,42 +112,42 @@ class _Artifact(_Record):
     kind: str
     name: str
     version: str
-    fingerprint: str
+    fingerprint: _Name
     inputs: dict[str, _Input]
     spec: dict[str, Any]
     measures: dict[str, Any]
     provenance: dict[str, Any]
-    files: dict[str, _File] | None = None
+    files: dict[_InnerFile, _File] | None = None
     certificate: _Certificate | None = None
 
 
 class _Job(_Record):
-    recipe: str
+    recipe: _Name
     number: int
-    step: str
+    step: _Name
     stage: str
-    fingerprint: str
+    fingerprint: _Name
     spec: dict[str, Any]
     inputs: dict[str, _Input]
 
 
 class _PlanStep(_Record):
-    step: str
-    folder: str
+    step: _Name
+    folder: _RunFolder
 
 
 class _Plan(_Record):
-    recipe: str
+    recipe: _Name
     steps: list[_PlanStep]
     values: dict[str, Any] | None = None
 
 
 class _SubmittedStep(_Record):
-    step: str
+    step: _Name
     stage: str
     action: Literal["run", "reuse", "resume"]
     reason: str
-    needs: list[str]
+    needs: list[_Name]
     job: _Job
 
 
@@ -152,7 +172,7 @@ class _Ended(_Record):
 
 
 class _Base(_Record):
-    files: dict[str, str]
+    files: dict[_InnerFile, str]
 
 
 class _Settings(_Record):

@@ -7,6 +7,7 @@ out/           the artifact           artifact.json  its record, written last
 scratch/       checkpoints, row ledger: kept until the step succeeds
 """
 
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -141,6 +142,7 @@ class Run:
 
     def create_again(self, job: Mapping[str, Any]) -> None:
         """As `create`, where an earlier attempt of the same job has left a folder from which nothing is resumed."""
+        self.refuse_leading_out()
         if not is_there(self.folder / "run.json"):  # killed while it was created
             shutil.rmtree(self.folder)
             return self.create(job)
@@ -186,6 +188,14 @@ class Run:
     def is_alive(self) -> bool:
         self.refuse_misplaced_logs()
         return is_held(self.lock())
+
+    def refuse_leading_out(self) -> None:
+        """RunError `run.broken-record` if a link leads the folder out of `runs/`, as in a workspace that was copied:
+        what is read and removed here would be another program's."""
+        runs, real = self.folder.parents[2], Path(os.path.realpath(self.folder))
+        if not real.is_relative_to(os.path.realpath(runs)):
+            fix = "put the folder itself in the place of the link, or remove the link"
+            raise RunError("run.broken-record", f"{self.folder} leads out of {runs}, to {real}", fix)
 
     def refuse_misplaced_logs(self) -> None:
         """RunError `run.broken-record` if the events, the log or the lock is no file."""

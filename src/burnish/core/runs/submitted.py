@@ -6,7 +6,6 @@ runs/<recipe>/<number>/.queue/<step>/ended.json   how a step ended in the queue;
 What was submitted is what runs: references are resolved once. The queue in the database is rebuilt from these files.
 """
 
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from burnish.core.errors import AskError
 from burnish.core.files import write_json
+from burnish.core.runs.names import plain_name
 from burnish.core.runs.records import is_there, read_record
 from burnish.core.runs.run import is_held
 from burnish.core.runs.workspace import Workspace
@@ -75,13 +75,13 @@ class SubmittedRun:
 
     def record_end(self, step: str, state: str, reason: str = "") -> None:
         """Record how a step ended in the queue."""
-        folder = self._folder / step
-        folder.mkdir(mode=0o700, exist_ok=True)
-        write_json(folder / "ended.json", {"state": state, "reason": reason})
+        path = self._end_file(step)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        write_json(path, {"state": state, "reason": reason})
 
     def end_of(self, step: str) -> tuple[str, str] | None:
         """State and reason of a step that ended in the queue; None for one that waits or runs."""
-        path = self._folder / step / "ended.json"
+        path = self._end_file(step)
         if not is_there(path):
             return None
         record = read_record(path)
@@ -89,7 +89,7 @@ class SubmittedRun:
 
     def forget_end(self, step: str) -> None:
         """Remove the record of how a step ended: it is queued again."""
-        shutil.rmtree(self._folder / step, ignore_errors=True)
+        self._end_file(step).unlink(missing_ok=True)
 
     def reopen(self, steps: Collection[str]) -> None:
         """Forget that steps ended, and that the run was stopped: they are resumed."""
@@ -102,6 +102,9 @@ class SubmittedRun:
         if not self.exists() or self._workspace.is_stopped(self.recipe, self.number):
             return False
         return any(self.end_of(step) is None for step in self.needs)
+
+    def _end_file(self, step: str) -> Path:
+        return self._folder / plain_name(step) / "ended.json"
 
     @property
     def _file(self) -> Path:

@@ -18,7 +18,6 @@ Runs are ordered by their recorded times and numbers, never by file times, so th
 
 import contextlib
 import os
-import re
 import time
 import uuid
 from pathlib import Path
@@ -31,6 +30,7 @@ from burnish.core.files import write_atomically, write_json
 from burnish.core.fingerprint import of_value
 from burnish.core.paths import current_folder, expanded, refuse_undecodable
 from burnish.core.runs.locks import held
+from burnish.core.runs.names import NUMBER, PLAIN, plain_name
 from burnish.core.runs.records import broken, is_there, read_hashes, read_record
 from burnish.core.runs.run import Run, is_held
 
@@ -41,9 +41,6 @@ MOST_HASHES = 50_000
 """Entries of hashes.json; one has about 200 bytes."""
 MOST_LOCKS = 100
 _LOCK_DAYS = 7
-_RESERVED = ("latest", "latest.txt", "plan.json", "plan.lock", "stop")
-_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Workspace:
@@ -107,7 +104,7 @@ class Workspace:
         """Claim the next free number of a recipe by creating its folder, so that two callers never share one."""
         parent = self.runs / plain_name(recipe)
         parent.mkdir(parents=True, exist_ok=True)
-        number = max((int(folder.name) for folder in parent.iterdir() if _NUMBER.fullmatch(folder.name)), default=0) + 1
+        number = max((int(folder.name) for folder in parent.iterdir() if NUMBER.fullmatch(folder.name)), default=0) + 1
         while True:
             try:
                 (parent / str(number)).mkdir(mode=0o700)
@@ -121,20 +118,20 @@ class Workspace:
     def all_runs(self, recipe: str = "*") -> list[Run]:
         """All run folders, newest first; those of one recipe by number. Folders such as `3.bak` are ignored."""
         paths = self.runs.glob(f"{recipe}/*/*/run.json")
-        found = [Run(path.parent) for path in paths if _NUMBER.fullmatch(path.parts[-3])]
+        found = [Run(path.parent) for path in paths if NUMBER.fullmatch(path.parts[-3])]
         by_number = recipe != "*"
         return sorted(found, key=lambda run: _age(run, by_number=by_number), reverse=True)
 
     def recipes(self) -> list[str]:
         """The recipes that have runs."""
-        return sorted({path.parts[-3] for path in self.runs.glob("*/*/plan.json") if _NUMBER.fullmatch(path.parts[-2])})
+        return sorted({path.parts[-3] for path in self.runs.glob("*/*/plan.json") if NUMBER.fullmatch(path.parts[-2])})
 
     def numbers(self, recipe: str) -> list[int]:
         """The numbers of a recipe's runs, newest first. A number without a plan has not started."""
-        if not _PLAIN.fullmatch(recipe):
+        if not PLAIN.fullmatch(recipe):
             return []
         found = (path.parent.name for path in self.runs.glob(f"{recipe}/*/plan.json"))
-        return sorted((int(name) for name in found if _NUMBER.fullmatch(name)), reverse=True)
+        return sorted((int(name) for name in found if NUMBER.fullmatch(name)), reverse=True)
 
     def plan_of(self, recipe: str, number: int, *, resumable: bool = False) -> dict[str, Any]:
         """plan.json: the planned action of each step of one `burnish run`, and its folder below `runs/`.
@@ -181,7 +178,7 @@ class Workspace:
 
     def stop_file(self, recipe: str, number: int) -> Path:
         """The file that requests to stop this run are written to."""
-        return self.runs / recipe / str(number) / "stop"
+        return self.runs / plain_name(recipe) / str(number) / "stop"
 
     def step_lock(self, fingerprint: str) -> FileLock:
         """Held by the process that runs the step with this fingerprint, in any recipe."""
@@ -196,7 +193,7 @@ class Workspace:
         """Recipe and number of the newest run: from latest.txt, or the newest plan if that names no run."""
         with contextlib.suppress(OSError):
             match (self.runs / "latest.txt").read_text(encoding="utf-8", errors="replace").strip().split("/"):
-                case [recipe, number] if _NUMBER.fullmatch(number) and int(number) in self.numbers(recipe):
+                case [recipe, number] if NUMBER.fullmatch(number) and int(number) in self.numbers(recipe):
                     return recipe, int(number)
                 case _:
                     pass
@@ -235,11 +232,11 @@ class Workspace:
         if name == "latest":
             return self.latest()
         match name.strip("/").split("/"):
-            case [recipe] if _PLAIN.fullmatch(recipe):
+            case [recipe] if PLAIN.fullmatch(recipe):
                 numbers = self.numbers(recipe)
                 if numbers:
                     return recipe, numbers[0]
-            case [recipe, number, *rest] if _PLAIN.fullmatch(recipe) and _NUMBER.fullmatch(number) and len(rest) < 2:
+            case [recipe, number, *rest] if PLAIN.fullmatch(recipe) and NUMBER.fullmatch(number) and len(rest) < 2:
                 return recipe, int(number)
             case _:
                 pass
@@ -252,9 +249,13 @@ class Workspace:
     def steps_of(self, recipe: str, number: int) -> dict[str, Run]:
         """Step name → run folder, from the plan; a reused step keeps the folder of its original run.
 
-        The folder of a step that has not started does not exist.
+        The folder of a step that has not started does not exist. Errors: RunError `run.broken-record`, also for a
+        folder that a link leads out of `runs/`.
         """
-        return {step["step"]: Run(self.runs / step["folder"]) for step in self.plan_of(recipe, number)["steps"]}
+        found = {step["step"]: Run(self.runs / step["folder"]) for step in self.plan_of(recipe, number)["steps"]}
+        for run in found.values():
+            run.refuse_leading_out()
+        return found
 
     def _created(self, recipe: str, number: int) -> float:
         with contextlib.suppress(BurnishError, OSError, ValueError):
@@ -305,19 +306,3 @@ def _age(run: Run, *, by_number: bool) -> tuple[float, ...]:
         created = float(run.record["created"])
     number = int(run.folder.parent.name)
     return (number, created) if by_number else (created, number)
-
-
-def is_number(name: str) -> bool:
-    """Whether a folder in that of a recipe is a run, and not such as `3.bak`."""
-    return _NUMBER.fullmatch(name) is not None
-
-
-def plain_name(name: str) -> str:
-    """Check that a name can be used as a folder: letters, digits, dot, dash, underscore."""
-    if not _PLAIN.fullmatch(name) or name in _RESERVED:
-        raise AskError(
-            "ask.wrong-value",
-            f"'{name}' is not a valid name of a recipe or step",
-            f"use letters, digits, '.', '-' and '_', starting with a letter or digit; not {', '.join(_RESERVED)}",
-        )
-    return name

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.printable import encodable
+from burnish.core.runs.names import plain_name
 from burnish.core.runs.run import Run
-from burnish.core.runs.workspace import Workspace, plain_name
+from burnish.core.runs.workspace import Workspace
 
 UNSETTLED = ""
 """The signature of records that may change without a trace in their times: they are read again each time."""

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from burnish.core.errors import BurnishError
+from burnish.core.runs.names import is_number
 from burnish.core.runs.run import Run
-from burnish.core.runs.workspace import Workspace, is_number
+from burnish.core.runs.workspace import Workspace
 from burnish.jobs.index.entry import UNSETTLED, RunEntry, StepEntry, read_run, read_step
 
 _UNSETTLED_NS = 3_000_000_000

@@ -26,7 +26,8 @@ def run_detail(recipe: str, number: int, *, workspace: Path | str | None = None)
     follower = Follower(recipe, number, workspace=place.root)
     follower.go_to_end()  # before the records are read: what is written meanwhile is followed
     plan = place.plan_of(recipe, number)
-    steps = [_step(planned, Run(place.runs / planned["folder"])) for planned in plan["steps"]]
+    folders = place.steps_of(recipe, number)
+    steps = [_step(planned, folders[planned["step"]]) for planned in plan["steps"]]
     for step, state in zip(steps, states_of_steps([(one["action"], one["state"]) for one in steps]), strict=True):
         step["state"] = state
     return {
