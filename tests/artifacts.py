@@ -85,12 +85,12 @@ def evaluation(workspace, verdict="better", *, number=1, step="evaluate", of="f"
 def comparison(workspace, *, gate=None, verdict="not worse", number=1, of="f", inputs=None, about="tuned", within=None):
     """A comparison of several candidates, perhaps with a gate whose rule is about one."""
     one = {"score": "accuracy", "baseline": "base", "candidate": "tuned", "verdict": verdict}
-    candidates = {"base": {"ref": "b", "fingerprint": "base-model", "kind": "model"}}
+    candidates = {"base": {"ref": "b", "fingerprint": "base model", "kind": "model"}}
     candidates["tuned"] = {"ref": "r.tune@1", "fingerprint": of, "kind": "adapter"}
     claims = [one] if within is None else [one, {**one, "verdict": "not worse", "margin": within}]
     found = {"baseline": "base", "candidates": candidates, "comparisons": claims}
     if inputs is None:
-        base = Input("b", "model", workspace.root / "y", "base-model")
+        base = Input("b", "model", workspace.root / "y", "base model")
         inputs = {"candidates.base.ref": base, "candidates.tuned.ref": as_input(workspace, of)}
     rule = {"rule": "accuracy >= 0.5", "passed": gate, "candidates": [about]}
     found["gate"] = None if gate is None else {"passed": gate, "rules": [rule]}

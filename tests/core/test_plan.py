@@ -337,7 +337,7 @@ def test_an_unfinished_run_older_than_a_finished_one_is_not_named(planned, stopp
 
 def test_a_left_behind_run_of_another_version_of_a_stage_says_so(planned, stopped, workspace):
     run = stopped(one(word="a"), "s")
-    write_json(run.folder / "run.json", {**run.record_of("run.json"), "fingerprint": "of-version-0"})
+    write_json(run.folder / "run.json", {**run.record_of("run.json"), "fingerprint": "of version 0"})
     assert planned(one(word="a"))["s"].reason.endswith("since the version of the stage quick-make changed")
     write_json(run.folder / "job.json", {**run.record_of("job.json"), "spec": {"gone": 1}})
     assert planned(one(word="a"))["s"].reason.endswith(

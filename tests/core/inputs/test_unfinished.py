@@ -73,7 +73,7 @@ def test_the_change_of_every_kind_of_input_is_said(left, tmp_path):
     ],
 )
 def test_a_new_revision_is_named_and_a_commit_by_its_first_digits(left, tmp_path, ref, revisions, said):
-    one, two = (Input(ref, "folder", tmp_path, number, revision=number) for number in revisions)
+    one, two = (Input(ref, "folder", tmp_path, number.replace("/", "-"), revision=number) for number in revisions)
     assert left({"in": one}, {"in": two}) == said
 
 

@@ -103,7 +103,18 @@ def texts_of(annotation, path=(), around=()):
 
 TEXTS = (
     *("stage", "reason", "host", "boot", "started", "kind", "name", "version", "on", "revision", "digest", "ref"),
-    *("path", "sha256", "change", "verdict", "found", "limit", "burnish", "parent.fingerprint", "child.fingerprint"),
+    *(
+        "path",
+        "sha256",
+        "change",
+        "verdict",
+        "found",
+        "limit",
+        "burnish",
+        "parent.fingerprint",
+        "child.fingerprint",
+        "holder",
+    ),
     *("inputs.{}", "spec.{}", "values.{}", "error.{}", "measures.{}", "provenance.{}", "files.[]"),
 )
 """What no path in the workspace is made of. An input's own `path` is that of a file anywhere, which the user named."""
@@ -129,7 +140,7 @@ OUTSIDE = ["", ".", "..", "/etc", "../x", "../../../../etc", "r/1/..", "r/../1",
 @pytest.mark.parametrize(("name", "where"), [(name, where) for name in NAMES for where in NAMES[name]])
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name, where):
     path = tmp_path / name
-    for outside in OUTSIDE[where.endswith("data.fingerprint") :]:  # of an input, none may be known
+    for outside in OUTSIDE[where.endswith("fingerprint") :]:  # that of an input may be unknown
         value = json.loads(text_of(name))
         *parents, last = where.split(".")
         place = value

@@ -196,7 +196,7 @@ def test_a_verdict_on_the_answers_of_an_artifact_is_one_on_it(registry, workspac
 
 
 def test_the_baseline_of_a_gate_that_passed_has_no_verdict(registry, workspace):
-    artifacts.write_artifact(workspace, fingerprint="base-model")
+    artifacts.write_artifact(workspace, fingerprint="base model")
     artifacts.comparison(workspace, gate=True)
     registry.register("r.tune@1", name="support")
     assert registry.show("support")["evidence"] == []

@@ -41,3 +41,8 @@ def is_run_folder(name: str) -> bool:
 def is_inner_file(name: str) -> bool:
     """Whether a name, of parts joined by `/`, is that of a file below some folder."""
     return _NO_FILE.isdisjoint(name.split("/"))
+
+
+def is_one_part(name: str) -> bool:
+    """Whether a path that ends with a name, such as a fingerprint, stays in its folder."""
+    return "/" not in name and name not in (".", "..")

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from burnish.core.errors import RunError
 from burnish.core.files import parsed_json
 from burnish.core.fingerprint import of_value
-from burnish.core.runs.names import is_inner_file, is_plain, is_run_folder
+from burnish.core.runs.names import is_inner_file, is_one_part, is_plain, is_run_folder
 
 
 def _named(is_right: Callable[[str], bool], kind: str) -> AfterValidator:
@@ -28,8 +28,8 @@ def _named(is_right: Callable[[str], bool], kind: str) -> AfterValidator:
 
 
 _Name = Annotated[str, _named(is_plain, "a plain name (letters, digits, '.', '-' and '_')")]
-"""A recipe, a step, a fingerprint: one part of a path."""
-_InputFingerprint = Annotated[str, _named(lambda name: not name or is_plain(name), "a fingerprint")]
+"""A recipe or a step: a folder."""
+_Fingerprint = Annotated[str, _named(is_one_part, "one part of a path")]
 _RunFolder = Annotated[str, _named(is_run_folder, "recipe/number/step, a folder below runs/")]
 _InnerFile = Annotated[str, _named(is_inner_file, "a file in the folder")]
 
@@ -56,7 +56,7 @@ class _Run(_Record):
     number: int
     step: _Name
     stage: str
-    fingerprint: _Name
+    fingerprint: _Fingerprint
     state: Literal["planned", "running", "succeeded", "failed", "interrupted"]
     created: float
     attempts: int
@@ -72,7 +72,7 @@ class _Input(_Record):
     ref: str
     kind: str
     path: str
-    fingerprint: _InputFingerprint
+    fingerprint: _Fingerprint
     revision: str
     digest: str = ""
     inputs: dict[str, "_Input"]
@@ -112,7 +112,7 @@ class _Artifact(_Record):
     kind: str
     name: str
     version: str
-    fingerprint: _Name
+    fingerprint: _Fingerprint
     inputs: dict[str, _Input]
     spec: dict[str, Any]
     measures: dict[str, Any]
@@ -126,9 +126,11 @@ class _Job(_Record):
     number: int
     step: _Name
     stage: str
-    fingerprint: _Name
+    fingerprint: _Fingerprint
     spec: dict[str, Any]
     inputs: dict[str, _Input]
+    fence: int | None = None
+    holder: str = ""
 
 
 class _PlanStep(_Record):
