@@ -1,9 +1,15 @@
 """The short forms that people know, and the page at the addresses that it shares with them."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from burnish.core.errors import MachineError
+from burnish.jobs.queue.queue import Queue
+from burnish.server.routes.short import _start
+from burnish.studio.datasets import upload
+from burnish.studio.datasets.profiling import make_profile
 from burnish.studio.queueing.jobs import work
 
 ROWS = "".join(
@@ -42,6 +48,21 @@ def test_a_stage_is_queued(studio, rows, path):
     answer = studio.page.post(path, json=STARTS[path](rows))
     assert answer.status_code == 202, answer.text
     assert answer.json()["jobs"] == [answer.json()["job_id"]]
+
+
+def test_a_run_that_the_busy_database_did_not_take_is_started_all_the_same(workspace, monkeypatch):
+    def busy(queue, new):
+        raise MachineError("machine.database-busy", "the database is locked", "try again")
+
+    monkeypatch.setattr(Queue, "add", busy)
+    generator = {"kind": "pocket", "skill": "move_order", "rows": 5}
+    started = _start("synthesize", {"generator": generator}, workspace.root, SimpleNamespace(allowed_paths=()))
+    assert (started.run, started.job_id, started.jobs) == ("synthesize/1", None, [])
+    assert started.status_url == "/api/v1/runs/synthesize/1"
+    assert "the database is locked" in started.notes[-1]
+    upload("rows.jsonl", [ROWS.encode()], workspace=workspace.root)
+    queued = make_profile("rows.jsonl", workspace=workspace.root)
+    assert (queued["run"], queued["state"], queued["job"]) == ("profile/1", "queued", None)
 
 
 @pytest.mark.parametrize("path", STARTS)

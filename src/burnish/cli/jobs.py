@@ -56,7 +56,8 @@ def submit(
         return output.print_json(found.as_dict())
     for note in found.notes:
         output.console.print(plain(note), markup=False)
-    output.console.print(f"{found.run}: {len(found.jobs)} steps are queued; start a worker with `burnish worker`")
+    if found.jobs:  # else a note says when they are
+        output.console.print(f"{found.run}: {len(found.jobs)} steps are queued; start a worker with `burnish worker`")
     return None
 
 

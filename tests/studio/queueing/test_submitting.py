@@ -1,6 +1,7 @@
 """Submitted runs: their records, what runs, and the queue that is rebuilt from them."""
 
 import json
+import shutil
 import sqlite3
 
 import pytest
@@ -100,6 +101,10 @@ def test_a_stopped_run_is_cancelled_and_resumes(slow, submitted, drain, workspac
 
 
 def test_a_run_is_submitted_or_not_if_the_database_goes_away(recipe, workspace, drain, queue, states, monkeypatch):
+    def away(recipe):
+        workspace.database.rename(workspace.database.with_name("away"))
+        return 0
+
     plan = make_plan(as_recipe(recipe), workspace)
     with kept_open(workspace.root) as (place, kept):
         workspace.database.rename(workspace.database.with_name("away"))
@@ -107,7 +112,7 @@ def test_a_run_is_submitted_or_not_if_the_database_goes_away(recipe, workspace, 
             queue_plan(plan, place)
         assert not list(workspace.runs.glob("r/*"))
         workspace.database.with_name("away").rename(workspace.database)
-        monkeypatch.setattr(kept, "revision", lambda: workspace.database.rename(workspace.database.with_name("away")))
+        monkeypatch.setattr(kept, "newest_number", away)
         found = queue_plan(plan, place)  # it goes away between the first question and the last
         assert (found.run, found.jobs) == ("r/1", ())
         assert "queued once the database answers" in found.notes[-1]
@@ -115,6 +120,28 @@ def test_a_run_is_submitted_or_not_if_the_database_goes_away(recipe, workspace, 
     requeue_lost(workspace, queue, lambda _: None)
     drain()
     assert states("r/1") == {"make": "succeeded", "join": "succeeded"}
+
+
+def test_a_run_that_the_busy_database_did_not_take_is_kept_for_a_worker(recipe, workspace, queue, states, monkeypatch):
+    def busy(new):
+        raise MachineError("machine.database-busy", "the database is locked", "try again")
+
+    plan = make_plan(as_recipe(recipe), workspace)
+    with kept_open(workspace.root) as (place, kept):
+        monkeypatch.setattr(kept, "add", busy)
+        found = queue_plan(plan, place)  # a worker may have read its record, and wait for the same lock
+    assert (found.run, found.jobs, states("r/1")) == ("r/1", (), {})
+    assert "the database is locked" in found.notes[-1]
+    requeue_lost(workspace, queue, print)
+    assert states("r/1") == {"make": "queued", "join": "queued"}
+
+
+def test_a_run_whose_folder_was_removed_keeps_its_number(recipe, submitted, drain, workspace, states):
+    submitted(recipe)
+    shutil.rmtree(workspace.runs / "r")
+    again = submitted(recipe)
+    assert (again.run, [job.state for job in again.jobs]) == ("r/2", ["queued", "queued"])
+    assert {job.run for job in again.jobs} == {"r/2"}
 
 
 def test_a_record_of_a_newer_burnish_stops_no_other_run(recipe, submitted, workspace, queue):

@@ -1733,7 +1733,7 @@ export interface paths {
         };
         /**
          * Jobs Of Queue
-         * @description All jobs, as `GET /api/v1/jobs` lists them.
+         * @description The jobs of the queue, as `GET /api/v1/jobs` lists them.
          */
         get: operations["jobs_of_queue"];
         put?: never;
@@ -4885,11 +4885,12 @@ export interface components {
         };
         /**
          * Started
-         * @description A run that is queued: `GET status_url` says how it goes. `job_id` is its last job, `jobs` are all.
+         * @description A run that is queued: `GET status_url` says how it goes. `job_id` is its last job, `jobs` are all; there is none
+         *     yet where the database did not answer in time: `notes` say so, and a worker queues the run within a minute.
          */
         Started: {
             /** Job Id */
-            job_id: number;
+            job_id: number | null;
             /** Jobs */
             jobs: number[];
             /** Notes */

@@ -100,11 +100,13 @@ class Workspace:
             fix = "check --workspace and BURNISH_WORKSPACE; a first run creates the folder"
             raise AskError("ask.no-such-run", f"the workspace {self.root} {problem}", fix)
 
-    def claim_number(self, recipe: str) -> int:
-        """Claim the next free number of a recipe by creating its folder, so that two callers never share one."""
+    def claim_number(self, recipe: str, above: int = 0) -> int:
+        """Claim the next free number of a recipe, `above` those that others know, by creating its folder, so that two
+        callers never share one."""
         parent = self.runs / plain_name(recipe)
         parent.mkdir(parents=True, exist_ok=True)
-        number = max((int(folder.name) for folder in parent.iterdir() if NUMBER.fullmatch(folder.name)), default=0) + 1
+        taken = (int(folder.name) for folder in parent.iterdir() if NUMBER.fullmatch(folder.name))
+        number = max((above, *taken)) + 1
         while True:
             try:
                 (parent / str(number)).mkdir(mode=0o700)

@@ -92,6 +92,11 @@ class Queue:
         with self.database.reading() as connection:
             return set(connection.execute(select(jobs.c.run).distinct()).scalars())
 
+    def newest_number(self, recipe: str) -> int:
+        """The largest number of a recipe's runs that have jobs; 0 if none has."""
+        with self.database.reading() as connection:
+            return connection.execute(select(func.max(jobs.c.number)).where(jobs.c.recipe == recipe)).scalar() or 0
+
     def counts(self, run: str | None = None) -> Mapping[JobState, int]:
         """The number of jobs in each state, of a run or of all."""
         query = select(jobs.c.state, func.count()).group_by(jobs.c.state)

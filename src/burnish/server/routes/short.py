@@ -120,9 +120,10 @@ class Generated(BaseModel):
 
 
 class Started(BaseModel):
-    """A run that is queued: `GET status_url` says how it goes. `job_id` is its last job, `jobs` are all."""
+    """A run that is queued: `GET status_url` says how it goes. `job_id` is its last job, `jobs` are all; there is none
+    yet where the database did not answer in time: `notes` say so, and a worker queues the run within a minute."""
 
-    job_id: int
+    job_id: int | None
     status_url: str
     run: str
     jobs: list[int]
@@ -145,9 +146,8 @@ def _start(stage: str, values: dict[str, Any], place: Any, settings: Any) -> Sta
     given = {key: value for key, value in values.items() if value is not None}
     found = submit_given(Given(stage=stage, values=given), workspace=place, allowed=settings.allowed_paths)
     ids = [job.id for job in found.jobs]
-    return Started(
-        job_id=ids[-1], status_url=f"/jobs/{ids[-1]}/status", run=found.run, jobs=ids, notes=list(found.notes)
-    )
+    last, url = (ids[-1], f"/jobs/{ids[-1]}/status") if ids else (None, f"/api/v1/runs/{found.run}")
+    return Started(job_id=last, status_url=url, run=found.run, jobs=ids, notes=list(found.notes))
 
 
 @router.post("/train", scope="run", status_code=202)
@@ -202,7 +202,7 @@ async def _answered(asked: Generate, playground: Playground, settings: Any) -> G
 
 @router.get("/jobs", scope="read", work="queue")
 def jobs_of_queue(place: Place) -> Jobs:
-    """All jobs, as `GET /api/v1/jobs` lists them."""
+    """The jobs of the queue, as `GET /api/v1/jobs` lists them."""
     return list_jobs(place)
 
 

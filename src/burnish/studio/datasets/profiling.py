@@ -28,8 +28,8 @@ def profile(
     workspace: Path | str | None = None,
     allowed: Iterable[Path] = (),
 ) -> dict[str, Any]:
-    """The profile of a dataset as it is now: `state` (`none`, `queued`, `running`, `failed`, `succeeded`), `run`, the
-    `job` that makes it, its `error`, and `profile`, the numbers of its `profile.json`.
+    """The profile of a dataset as it is now: `state` (`none`, `queued`, `running`, `failed`, `cancelled`,
+    `succeeded`), `run`, the `job` that makes it, its `error`, and `profile`, the numbers of its `profile.json`.
 
     `settings` are those of the stage; what they refer to lies in the workspace or in `allowed` folders.
 
@@ -64,7 +64,8 @@ def make_profile(
         return found
     given = _given(name, settings or {}, Workspace.find(workspace))
     submission = submit_given(given, workspace=workspace, allowed=allowed)
-    return {**found, "state": "queued", "run": submission.run, "job": submission.jobs[0].id, "error": None}
+    job = submission.jobs[0].id if submission.jobs else None  # a worker queues it once the database answers
+    return {**found, "state": "queued", "run": submission.run, "job": job, "error": None}
 
 
 def _given(name: str, settings: Mapping[str, Any], place: Workspace) -> Given:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.catalog import needs_torch, stage
-from burnish.core.errors import BurnishError
+from burnish.core.errors import BurnishError, MachineError
 from burnish.core.plan import Plan, make_plan
 from burnish.core.runs.submitted import Options, SubmittedRun
 from burnish.core.runs.workspace import Workspace
@@ -91,8 +91,9 @@ def queue_plan(
         parsed(options.on)
     name = plan.recipe.name
     with opened(place.root, database) as (place, queue):
-        queue.revision()  # a database that does not answer is an error before anything is recorded
-        number = place.claim_number(name)
+        # a database that does not answer is an error before anything is recorded; and jobs of a run whose folder was
+        # removed would be taken for those of this one
+        number = place.claim_number(name, above=queue.newest_number(name))
         execution = Execution(plan, number, place, SilentWatcher(), StopRequests(place.stop_file(name, number)))
         folder = execution.record()
         submitted = SubmittedRun(place, name, number)
@@ -114,7 +115,9 @@ def _add(queue: Queue, place: Workspace, submitted: SubmittedRun, folder: Path) 
         return queue.add(new_jobs(place, submitted.recipe, submitted.number)), []
     except BaseException as error:
         jobs = _queued(queue, submitted.name)
-        if jobs is None and isinstance(error, BurnishError):
+        if not jobs and isinstance(
+            error, MachineError
+        ):  # a worker that has found the record may wait for the same lock
             return [], [f"{submitted.name} is recorded, and queued once the database answers: {error.what}"]
         if jobs is None:  # such as Ctrl-C: a worker queues it
             raise
