@@ -32,7 +32,7 @@ from filelock import Timeout
 
 from burnish.core.catalog import Stage, stage
 from burnish.core.context import Context, Input, Outcome
-from burnish.core.errors import MachineError, RunError
+from burnish.core.errors import MachineError
 from burnish.core.events import Failed, Note
 from burnish.core.faults import as_burnish_error, record_last_error
 from burnish.core.files import publish_folder, write_json
@@ -43,7 +43,8 @@ from burnish.core.plugins import PluginWarning
 from burnish.core.processes import end_with_parent
 from burnish.core.runs.artifact import record_files
 from burnish.core.runs.ledger import ConsumptionLedger
-from burnish.core.runs.run import Run
+from burnish.core.runs.records import is_there
+from burnish.core.runs.run import PARTIAL, FencedError, Run
 from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import MASK, mask, masked, masked_value, names_a_secret
 from burnish.core.version import VERSION
@@ -116,7 +117,7 @@ def _archives(spec: Spec) -> bool:
 
 
 def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _Stop) -> Outcome:
-    for leftover in (run.partial, run.out):  # of an attempt killed before it wrote its record
+    for leftover in (*run.folder.glob(f"{PARTIAL}*"), run.out):  # of an attempt killed before it wrote its record
         shutil.rmtree(leftover, ignore_errors=True)
     run.partial.mkdir()
     run.scratch.mkdir(exist_ok=True)
@@ -182,9 +183,8 @@ def _plugins_reported(run: Run) -> Generator[None]:
 
 def _publish(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], outcome: Outcome, seconds: float) -> None:
     """Flush and rename the output, then write its record: a visible artifact is complete."""
-    if run.record_of("job.json").get("fence") != job.get("fence"):
-        what = f"another worker has taken over run {run.name}, since this one lost its lease"
-        raise RunError("run.fenced", what, f"nothing is lost: follow the other with `burnish runs tail {run.name} -f`")
+    if run.is_fenced:
+        raise FencedError(run.name, 0)
     publish_folder(run.partial, run.out)
     files = record_files(run.out)
     write_json(
@@ -213,10 +213,14 @@ def _publish(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], outcome: 
 
 
 def _fail(run: Run, error: Exception, report: int | None) -> int:
-    """Write the traceback to run.log, the error to events and run.json, and remove partial output."""
-    for unfinished in (run.partial, run.out):
-        shutil.rmtree(unfinished, ignore_errors=True)
+    """Write the traceback to run.log, the error to events and run.json, and remove partial output. A run that another
+    worker has taken over is left to that one."""
     known = as_burnish_error(error, f"the traceback is in {run.log}; `burnish doctor {run.name}`")
+    run.remove_partial()
+    if run.is_fenced:
+        return known.exit_status
+    if not is_there(run.folder / "artifact.json"):
+        shutil.rmtree(run.out, ignore_errors=True)
     interrupted = known.code == "run.interrupted"
     try:
         run.transition("interrupted" if interrupted else "failed", reason=known.what, error=known.as_dict())

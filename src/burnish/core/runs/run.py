@@ -11,12 +11,13 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from filelock import FileLock
 
-from burnish.core.errors import AskError, RunError
+from burnish.core.errors import AskError, BurnishError, RunError
 from burnish.core.events import EventLog, StateChanged
 from burnish.core.files import write_json
 from burnish.core.runs.artifact import Artifact
@@ -43,6 +44,10 @@ def is_held(lock: FileLock) -> bool:
 
 _JOB_KEYS = ("recipe", "number", "step", "stage", "fingerprint")
 """What run.json and job.json both hold."""
+_LEASE_KEYS = ("fence", "holder")
+"""What job.json also holds for a job of the queue: the number of its lease, and its name."""
+PARTIAL = "out.partial"
+"""The name of what becomes `out/`, or its beginning."""
 SERVING = "serving.json"
 """Of a server: its address, models and engine, while it answers."""
 NOT_YET_WRITTEN = Path("not-made-yet")
@@ -52,6 +57,37 @@ NOT_YET_WRITTEN = Path("not-made-yet")
 def run_of_output(path: Path) -> "Run | None":
     """The run whose output folder is at this path, `…/runs/<recipe>/<number>/<step>/out`; None for another path."""
     return Run(path.parent) if path.name == "out" and path.parts[-5:-4] == ("runs",) else None
+
+
+class FencedError(RunError):
+    """The lease of a worker is not the newest of its job: `newest` is the number of that."""
+
+    def __init__(self, name: str, newest: int):
+        what = f"another worker has taken over run {name}, since this one lost its lease"
+        fix = f"nothing is lost: follow the other with `burnish runs tail {name} -f`"
+        super().__init__("run.fenced", what, fix)
+        self.newest = newest
+
+
+class Fence(NamedTuple):
+    """A lease: of which job, `recipe/number/step`, and its number, which grows with each lease of that job."""
+
+    holder: str
+    number: int
+
+    @classmethod
+    def of(cls, job: Mapping[str, Any]) -> "Fence | None":
+        """That of a job.json; None for a run without the queue."""
+        return cls(job.get("holder", ""), job["fence"]) if job.get("fence") is not None else None
+
+    @property
+    def place(self) -> str:
+        """A name of it, beside other leases of the same run folder."""
+        return "-".join([*self.holder.split("/")[1:2], str(self.number)])
+
+    def is_older_than(self, other: "Fence | None") -> bool:
+        """Leases of different jobs have no order: the run is whose who wrote last."""
+        return other is not None and other.holder == self.holder and self.number < other.number
 
 
 class Run:
@@ -81,7 +117,30 @@ class Run:
 
     @property
     def partial(self) -> Path:
-        return self.folder / "out.partial"
+        """What becomes `out/`; workers of other leases have folders of their own."""
+        return self.folder / (PARTIAL if self.fence is None else f"{PARTIAL}.{self.fence.place}")
+
+    @cached_property
+    def fence(self) -> Fence | None:
+        """The lease by which this process has the run: that of the job which it wrote, or read first. None without."""
+        return self._recorded_fence(None)
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether a newer lease, or one of another job, has taken the run over from this process."""
+        found = self._recorded_fence(self.fence)
+        return found != self.fence and (found is None or not found.is_older_than(self.fence))
+
+    def remove_partial(self) -> None:
+        """Remove what the worker of this process has left unfinished; what is another worker's stays."""
+        if self.fence is not None or not self.is_fenced:
+            shutil.rmtree(self.partial, ignore_errors=True)
+
+    def _recorded_fence(self, unknown: Fence | None) -> Fence | None:
+        try:
+            return Fence.of(self.record_of("job.json"))
+        except BurnishError:  # removed or damaged: whoever resumes the run writes it again
+            return unknown
 
     @property
     def scratch(self) -> Path:
@@ -141,11 +200,15 @@ class Run:
         self.events.append(StateChanged(state="planned"))
 
     def create_again(self, job: Mapping[str, Any]) -> None:
-        """As `create`, where an earlier attempt of the same job has left a folder from which nothing is resumed."""
+        """As `create`, where an earlier attempt of the same job has left a folder from which nothing is resumed.
+
+        Errors: as those of `update_job`; RunError `run.broken-record` for a folder that is elsewhere.
+        """
         self.refuse_leading_out()
         if not is_there(self.folder / "run.json"):  # killed while it was created
             shutil.rmtree(self.folder)
             return self.create(job)
+        self._refuse_older(job)
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir()
         return self.update_job(job)
@@ -153,13 +216,27 @@ class Run:
     def update_job(self, job: Mapping[str, Any]) -> None:
         """Update the settings and inputs of a run that is resumed.
 
-        Paths and settings outside its fingerprint may have changed.
+        Paths and settings outside its fingerprint may have changed. An artifact that it has is given up: it is damaged.
+
+        Errors: FencedError of a lease that is older than the one by which the run was begun again.
         """
+        self._refuse_older(job)
         record = self.record
         named = {key: record[key] for key in _JOB_KEYS}
-        self._write_job({**named, **{key: job[key] for key in ("spec", "inputs", "fence") if key in job}})
+        self._write_job({**named, **{key: job[key] for key in ("spec", "inputs", *_LEASE_KEYS) if key in job}})
+        (self.folder / "artifact.json").unlink(missing_ok=True)
+        if record["state"] == "succeeded":
+            why = "its artifact is missing or damaged: it is made again"
+            write_json(self.folder / "run.json", {**record, "state": "failed", "reason": why})
+            self.events.append(StateChanged(state="failed", reason=why))
+
+    def _refuse_older(self, job: Mapping[str, Any]) -> None:
+        given, found = Fence.of(job), self._recorded_fence(None)
+        if given is not None and given.is_older_than(found):
+            raise FencedError(self.name, found.number if found else 0)
 
     def _write_job(self, job: Mapping[str, Any]) -> None:
+        self.fence = Fence.of(job)
         write_json(self.folder / "job.json", job, mode=0o600)
         write_json(self.folder / "spec.json", masked_value(job["spec"]))
 

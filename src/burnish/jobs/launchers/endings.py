@@ -1,6 +1,5 @@
 """How a worker ended, where it could not record that itself: in the run's record and events."""
 
-import shutil
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,13 +39,15 @@ class Ending:
 
 
 def record_end(run: Run, ending: Ending | None) -> None:
-    """Record why a worker died if it could not; None while it runs. After BUSY another process has the run.
+    """Record why a worker died if it could not; None while it runs. After BUSY another process has the run, and
+    one that a newer lease has taken over is left to that.
 
     Errors: RunError `run.failed` if the run folder was removed; the worker's own error if neither process can record
     it.
     """
     try:
-        if ending is not None and ending.status != BUSY and run.record["state"] in ("running", "planned"):
+        is_other = ending is None or ending.status == BUSY or run.is_fenced
+        if ending is not None and not is_other and run.record["state"] in ("running", "planned"):
             if (run.folder / "artifact.json").is_file():
                 run.transition("succeeded")  # killed before it could record success
             else:
@@ -60,7 +61,7 @@ def record_end(run: Run, ending: Ending | None) -> None:
 
 
 def _record_exit(run: Run, ending: Ending) -> None:
-    shutil.rmtree(run.partial, ignore_errors=True)
+    run.remove_partial()
     status, log = ending.status, RunLog(run.log)
     tail = mask("\n".join(log.last_lines(50)))
     starved = out_of_memory_line("\n".join(log.last_lines(50, ending.log_start)))

@@ -124,7 +124,7 @@ def held(change: Change, lease: Lease, state: JobState) -> Job:
     return job
 
 
-def give_back(change: Change, job: Job, reason: str, *, after: float, counts: bool) -> None:
+def give_back(change: Change, job: Job, reason: str, *, after: float, counts: bool, above: int) -> None:
     """Queue a running job again, or cancel it if that was requested."""
     if job.requested:
         change.to("cancelled", job, ended=time.time(), requested=None, reason=reason)
@@ -133,7 +133,8 @@ def give_back(change: Change, job: Job, reason: str, *, after: float, counts: bo
         what = f"job {job.id} ({job.name}) had its last attempt, {job.attempts} of {job.max_attempts}"
         raise RunError("run.bad-transition", what, "finish it as failed")
     attempts = job.attempts if counts else job.attempts - 1
-    change.to("queued", job, not_before=time.time() + after if after else 0.0, reason=reason, attempts=attempts)
+    values: dict[str, Any] = {"fence": max(job.fence, above), "reason": reason, "attempts": attempts}
+    change.to("queued", job, not_before=time.time() + after if after else 0.0, **values)
 
 
 def _fenced(lease: Lease, job: Job | None) -> RunError:

@@ -236,16 +236,17 @@ class Queue:
                 cancel_hopeless(change)
             return by_id(change.connection, [lease.id])[lease.id]
 
-    def release(self, lease: Lease, reason: str, *, after: float = 0.0, counts: bool = True) -> Job:
+    def release(self, lease: Lease, reason: str, *, after: float = 0.0, counts: bool = True, above: int = 0) -> Job:
         """Give a job back to the queue, for another attempt in `after` seconds. If it is requested to stop, it is
         cancelled instead. Without `counts` the attempt is not counted, such as when the worker shuts down.
+        The fence of its next lease is `above` that one, which a run folder has from a database that was lost.
 
         Errors: RunError `run.fenced` as of `finish`; `run.bad-transition` if it counts and no attempt is left.
         """
         with changing(self.database) as change:
             job = leasing.held(change, lease, "queued")
             if job.state == "running":
-                leasing.give_back(change, job, _plain(reason), after=after, counts=counts)
+                leasing.give_back(change, job, _plain(reason), after=after, counts=counts, above=above)
                 cancel_hopeless(change)
             return by_id(change.connection, [lease.id])[lease.id]
 

@@ -19,7 +19,7 @@ from burnish.core.inputs.reuse import with_own_base
 from burnish.core.plan import Plan, PlannedStep, replan_step
 from burnish.core.runs.gates import refuse_failed
 from burnish.core.runs.records import is_there
-from burnish.core.runs.run import Run
+from burnish.core.runs.run import FencedError, Run
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.environment import worker_environment
 from burnish.jobs.forkserver import ForkServer, shared_server
@@ -59,7 +59,7 @@ class Execution:
         fence: int | None = None,
     ):
         """`launcher` starts the workers: by default on this machine. `fence` is that of a job's lease: a worker whose
-        job has a newer one by its end gives no artifact."""
+        job has a newer one, or that another job has taken over, gives no artifact."""
         self._plan, self._number, self._workspace, self._stops = plan, number, workspace, stops
         self._watcher, self._launcher, self._fence = watcher, launcher, fence
         self._watcher_error: Exception | None = None
@@ -165,7 +165,7 @@ class Execution:
                     raise self._interrupted(step.step.name)
                 is_locked = lock.is_locked or _acquire(lock)
                 if step.is_forced and not step.is_in_progress:
-                    step = _as_it_is_now(step)
+                    step = self._as_it_is_now(step)
                     break
                 if not step.is_forced:
                     step = replan_step(step, self._workspace)
@@ -175,6 +175,16 @@ class Execution:
             yield step
         finally:
             lock.release()
+
+    def _as_it_is_now(self, step: PlannedStep) -> PlannedStep:
+        """A forced step whose worker has finished it meanwhile is reused; one whose own artifact is damaged, or that
+        was never begun, runs in the folder of this run, whatever the plan names."""
+        if step.action != "run" and step.run is not None:
+            if self._is_whole(step.run):
+                return replace(step, action="reuse")
+            if not is_there(step.run.folder / "artifact.json"):
+                return replace(step, action="resume")
+        return replace(step, action="run", run=None)
 
     def _wait(self, step: PlannedStep, lock: FileLock) -> None:
         """Wait until the lock is acquired or the run in progress has ended; report that run once it is known."""
@@ -226,6 +236,8 @@ class Execution:
         self._notify(lambda: self._watcher.on_step_end(step, run))
         if status == BUSY:
             raise _busy(step, run)
+        if run.is_fenced:  # its artifact, if any, is another worker's, which also registers and pushes it
+            raise FencedError(run.name, 0)
 
     def _server_for(self, step: PlannedStep) -> ForkServer | None:
         if not needs_torch(step.step.stage):
@@ -284,14 +296,12 @@ class Execution:
             "fingerprint": step.fingerprint,
             "spec": step.step.spec.model_dump(mode="json", exclude_unset=True),
             "inputs": {path: value.to_json(self._workspace.root) for path, value in step.inputs.items()},
-            **({} if self._fence is None else {"fence": self._fence}),
+            **(
+                {}
+                if self._fence is None
+                else {"fence": self._fence, "holder": f"{self._plan.recipe.name}/{self._number}/{step.step.name}"}
+            ),
         }
-
-
-def _as_it_is_now(step: PlannedStep) -> PlannedStep:
-    """A forced step that was to be resumed, and whose worker has finished it meanwhile, is reused."""
-    has_ended = step.action == "resume" and step.run is not None and is_there(step.run.folder / "artifact.json")
-    return replace(step, action="reuse") if has_ended else step
 
 
 def _acquire(lock: FileLock) -> bool:

@@ -23,6 +23,7 @@ from burnish.core.errors import AskError, BurnishError, RunError
 from burnish.core.events import Event
 from burnish.core.faults import as_burnish_error
 from burnish.core.plan import PlannedStep
+from burnish.core.runs.run import FencedError
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.database.faults import ReplacedDatabaseError
 from burnish.jobs.launchers.protocol import Launcher
@@ -286,6 +287,8 @@ class QueueWorker:
             self._finish(held, "cancelled", outcome)
         elif outcome.code == "run.busy":
             self._release(held, outcome.what, after=_BUSY_SECONDS, counts=False)
+        elif isinstance(outcome, FencedError):  # refused, unless the folder knows leases of a database that was lost
+            self._release(held, outcome.what, after=_BUSY_SECONDS, counts=False, above=outcome.newest)
         elif outcome.code in RETRIED and job.may_retry:
             self._release(held, outcome.what, after=backoff(job.attempts, random.random()))
         else:
@@ -300,8 +303,8 @@ class QueueWorker:
         self._looked = -math.inf
         self._say(f"{held.name}: {state}" + (f": {what}" if state == "failed" else ""))
 
-    def _release(self, held: _Held, why: str, *, after: float = 0.0, counts: bool = True) -> None:
-        self._queue.release(held.lease, why, after=after, counts=counts)
+    def _release(self, held: _Held, why: str, *, after: float = 0.0, counts: bool = True, above: int = 0) -> None:
+        self._queue.release(held.lease, why, after=after, counts=counts, above=above)
         self._say(f"{held.name}: {why}; it starts again" + (f" in {after:.0f} s" if after else " with the next worker"))
 
     def _record_ends(self, *, now: bool = False) -> bool:
