@@ -1,21 +1,29 @@
 // Two runs compared: curves on one another, only the settings that differ, measures with their difference.
-import { Button, Text } from "@chakra-ui/react";
+import { Box, Button, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
-import { Link, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { ArrowLeftRight } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { CompareCurves } from "@/features/compare/curves";
 import { AskBoth, CompareAnswers, CompareScores } from "@/features/compare/evaluations";
 import { Pickers } from "@/features/compare/pickers";
-import { changesOf, comparisonQuery, measuresOf } from "@/features/compare/queries";
+import { changesOf, comparisonQuery, loneOf, measuresOf, runName } from "@/features/compare/queries";
+import type { CompareSearch } from "@/features/compare/search";
 import { Changes, Measures } from "@/features/compare/tables";
 import { pairsQuery } from "@/features/evaluations/queries";
 import { listedRunQuery } from "@/features/runs/queries";
 import { Block, EmptyState, ErrorCard, Page, Section } from "@/ui";
 
+/** How many points a curve has of which that is not known. */
+const UNKNOWN = 200;
+
 export default function Compare() {
   const { t } = useTranslation();
-  const { one = "", other = "" } = useSearch({ from: "/shell/compare" });
+  const search = useSearch({ from: "/shell/compare" });
+  const { one = "", other = "" } = search;
+  const navigate = useNavigate();
+  const look = (next: CompareSearch) =>
+    void navigate({ to: "/compare", search: { ...search, ...next }, replace: true, resetScroll: false });
   const { data, error, refetch } = useQuery(comparisonQuery(one, other));
   const { data: first } = useQuery(listedRunQuery(one));
   const { data: second } = useQuery(listedRunQuery(other));
@@ -27,7 +35,11 @@ export default function Compare() {
   const settings = data ? changesOf(data.steps, "settings") : [];
   const inputs = data ? changesOf(data.steps, "inputs") : [];
   const measures = data ? measuresOf(data.steps) : [];
-  const lone = Object.entries(data?.steps ?? {}).filter(([, step]) => step.only_in);
+  const lone = data ? loneOf(data.steps) : [];
+  const pointsOf = (step: string) =>
+    Math.max(
+      ...[first, second].map((run) => Number(run?.steps.find((one) => one.step === step)?.metrics.steps) || UNKNOWN),
+    );
   const madeBy = (run: typeof first) =>
     run?.steps
       .filter((step) => step.kind === "adapter")
@@ -37,7 +49,7 @@ export default function Compare() {
   return (
     <Page
       title={t("nav.compare")}
-      name={isReady ? `${one} – ${other}` : t("nav.compare")}
+      name={isReady ? `${runName(one)} – ${runName(other)}` : t("nav.compare")}
       description={t("compare.hint")}
       actions={isReady && <AskBoth models={models} />}
     >
@@ -66,16 +78,25 @@ export default function Compare() {
       )}
       {isReady && data && (
         <>
-          {inBoth.length > 0 && <CompareCurves one={one} other={other} steps={inBoth} />}
+          {inBoth.length > 0 && (
+            <CompareCurves one={one} other={other} steps={inBoth} pointsOf={pointsOf} look={search} onLook={look} />
+          )}
           <Changes title={t("compare.settings")} rows={settings} runs={[one, other]} />
           <CompareScores pairs={pairs} />
-          <CompareAnswers pairs={pairs} />
+          <CompareAnswers pairs={pairs} look={search} onLook={look} />
           <Measures title={t("compare.measures")} rows={measures} runs={[one, other]} />
-          <Changes title={t("compare.inputs")} rows={inputs} runs={[one, other]} />
+          <Changes
+            title={t("compare.inputs")}
+            description={t("compare.inputsHint")}
+            rows={inputs}
+            runs={[one, other]}
+          />
           {lone.length > 0 && (
-            <Text color="fg.muted">
-              {lone.map(([step, { only_in }]) => t("compare.only", { step, run: only_in })).join(" ")}
-            </Text>
+            <Box color="fg.muted">
+              {lone.map(([run, steps]) => (
+                <Text key={run}>{t("compare.only", { run: runName(run), steps: steps.join(", ") })}</Text>
+              ))}
+            </Box>
           )}
           {isSame && (
             <Section flush>

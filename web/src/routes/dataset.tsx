@@ -21,16 +21,16 @@ export default function Dataset() {
   const queries = useQueryClient();
   const { data, error, refetch } = useQuery(datasetQuery(name));
   const profile = useProfile(name, data);
-  const go = (change: { tab?: string; split?: string; row?: number }) =>
+  const go = (change: { tab?: string; split?: string; row?: number }, replace = false) =>
     void navigate({
       to: "/data/$name",
       params: { name },
       search: { ...search, ...change },
-      replace: true,
+      replace,
       resetScroll: false,
     });
   const splits = Object.entries(data?.splits ?? {});
-  const split = search.split ?? splits[0]?.[0];
+  const split = splits.find(([one]) => one === search.split)?.[0] ?? splits[0]?.[0];
   const total = splits.find(([one]) => one === split)?.[1].rows ?? 0;
   const remove = async () => {
     try {
@@ -113,7 +113,7 @@ export default function Dataset() {
       {data && <ProfileFigures {...profile} />}
       {data && (
         <Tabs
-          value={search.tab ?? "rows"}
+          value={search.tab}
           onChange={(tab) => go({ tab: tab === "rows" ? undefined : tab })}
           tabs={[
             {
@@ -143,9 +143,9 @@ export default function Dataset() {
                       name={name}
                       split={splits.length > 1 ? split : undefined}
                       total={total}
-                      row={Math.min(search.row ?? 0, total - 1)}
+                      row={Math.min((search.row ?? 1) - 1, total - 1)}
                       editable={data.editable}
-                      onRow={(row) => go({ row: row || undefined })}
+                      onRow={(row) => go({ row: row ? row + 1 : undefined }, true)}
                     />
                   ) : (
                     <EmptyState icon={Database} title={t("data.noRows")} />

@@ -7,18 +7,21 @@ import { useTranslation } from "react-i18next";
 import { Items } from "@/features/evaluations/items";
 import { JudgingPart } from "@/features/evaluations/judging";
 import { Gate, Tags } from "@/features/evaluations/parts";
-import { evaluationQuery, itemsQuery } from "@/features/evaluations/queries";
+import { evaluationQuery, type ItemsLook, itemsQuery } from "@/features/evaluations/queries";
 import { DifferenceLine, ScoreTable } from "@/features/evaluations/scores";
-import { type Artifact, artifactsQuery } from "@/features/models/queries";
+import { type Artifact, artifactsQuery, chosen } from "@/features/models/queries";
 import { scoresOf } from "@/features/models/scores";
 import { Ago, type Column, count, EmptyState, ErrorCard, measure, Page, percent, Rows, Section, Table } from "@/ui";
+
+const LIST_HEIGHT = "336px";
 
 export default function Evaluate() {
   const { t } = useTranslation();
   const navigate = useNavigate();
-  const { ref } = useSearch({ from: "/shell/evaluate" });
+  const search = useSearch({ from: "/shell/evaluate" });
+  const { ref } = search;
   const { data, error, refetch } = useQuery(artifactsQuery("evaluation", "comparison"));
-  const shown = data?.artifacts.find((one) => one.ref === ref) ?? data?.artifacts[0];
+  const shown = chosen(data?.artifacts, ref);
   const columns: Column<Artifact>[] = [
     {
       key: "ref",
@@ -103,6 +106,7 @@ export default function Evaluate() {
               label={t("models.evaluations")}
               rows={data.artifacts}
               columns={columns}
+              height={LIST_HEIGHT}
               rowHeight={48}
               keyOf={(row) => row.run}
               isCurrent={(row) => row === shown}
@@ -118,7 +122,14 @@ export default function Evaluate() {
           )}
         </Section>
       )}
-      {shown && <Shown key={shown.run} artifact={shown} />}
+      {data && ref && !shown && (
+        <Section flush>
+          <EmptyState compact icon={Target} title={t("models.noSuchEvaluation", { ref })}>
+            {t("models.noSuchHint")}
+          </EmptyState>
+        </Section>
+      )}
+      {shown && <Shown key={shown.run} artifact={shown} look={search} />}
     </Page>
   );
 }
@@ -132,9 +143,10 @@ function headline(measures: Record<string, unknown>): { name: string; value: num
   );
 }
 
-function Shown({ artifact }: { artifact: Artifact }) {
+function Shown({ artifact, look }: { artifact: Artifact; look: ItemsLook }) {
   const { t } = useTranslation();
   const { data, error, refetch } = useQuery(evaluationQuery(artifact.run));
+  const navigate = useNavigate();
   const [recipe = "", number = "", step] = artifact.run.split("/");
   if (error && !data) return <ErrorCard error={error} onRetry={() => void refetch()} />;
   const margins = data?.differences.filter((one) => one.margin !== null) ?? [];
@@ -187,6 +199,15 @@ function Shown({ artifact }: { artifact: Artifact }) {
           title={t("models.items")}
           of={data}
           first={Object.keys(data.sides).length > 1 ? "changed" : "file"}
+          look={look}
+          onLook={(next) =>
+            void navigate({
+              to: "/evaluate",
+              search: { ref: artifact.ref, ...next },
+              replace: true,
+              resetScroll: false,
+            })
+          }
           query={(asked) => itemsQuery(artifact.run, asked)}
         />
       )}

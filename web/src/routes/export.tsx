@@ -6,7 +6,7 @@ import { PackageOpen } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { CertificateBadge, CertificateCard } from "@/features/models/certificate";
-import { type Artifact, exportsQuery } from "@/features/models/queries";
+import { type Artifact, chosen, exportsQuery } from "@/features/models/queries";
 import { Served, ServeHere } from "@/features/models/served";
 import {
   Ago,
@@ -23,6 +23,7 @@ import {
   Table,
 } from "@/ui";
 
+const LIST_HEIGHT = "320px";
 const MAKE = ["merge", "gguf", "quantize", "export"] as const;
 
 export default function Export() {
@@ -30,7 +31,7 @@ export default function Export() {
   const navigate = useNavigate();
   const { ref } = useSearch({ from: "/shell/export" });
   const { data, error, refetch } = useQuery(exportsQuery);
-  const shown = data?.artifacts.find((one) => one.ref === ref) ?? data?.artifacts[0];
+  const shown = chosen(data?.artifacts, ref);
   const columns: Column<Artifact>[] = [
     {
       key: "ref",
@@ -105,6 +106,7 @@ export default function Export() {
               label={t("models.exports")}
               rows={data.artifacts}
               columns={columns}
+              height={LIST_HEIGHT}
               keyOf={(row) => row.run}
               isCurrent={(row) => row === shown}
               onOpen={(row) => void navigate({ to: "/export", search: { ref: row.ref }, resetScroll: false })}
@@ -117,6 +119,13 @@ export default function Export() {
           ) : (
             <Rows count={3} />
           )}
+        </Section>
+      )}
+      {data && ref && !shown && (
+        <Section flush>
+          <EmptyState compact icon={PackageOpen} title={t("models.noSuchExport", { ref })}>
+            {t("models.noSuchHint")}
+          </EmptyState>
         </Section>
       )}
       {shown && <Shown key={shown.ref} artifact={shown} />}

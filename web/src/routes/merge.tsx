@@ -1,9 +1,9 @@
 // The screen *Merge*: several adapters of one base with their weights, and what that would do.
 import { Box, Button, Flex, Grid, IconButton, Input, NativeSelect } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Combine, Plus, X } from "lucide-react";
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { RunBar } from "@/features/compose/bar";
 import { NOTHING_TYPED } from "@/features/compose/draft";
@@ -14,25 +14,22 @@ import { queuedOf } from "@/features/compose/typed";
 import type { Json, Values } from "@/features/form";
 import { useKnownModels } from "@/features/models/known";
 import { MergePreview } from "@/features/models/mergePreview";
-import { PickModel } from "@/features/models/pick";
-import { EmptyState, Page, Rich, Section, Segments, warn } from "@/ui";
-
-interface Part {
-  adapter: string;
-  weight: string;
-}
+import { emptyPart, type Part, partsOfSearch, searchOfParts } from "@/features/models/mergeSearch";
+import { PickModel, UnknownModels } from "@/features/models/pick";
+import { EmptyState, ErrorCard, Page, Rich, Section, Segments, warn } from "@/ui";
 
 export default function Merge() {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const known = useKnownModels().filter((one) => one.kind === "adapter");
   const stage = useQuery(stageQuery("combine"));
-  const [parts, setParts] = useState<Part[]>([
-    { adapter: "", weight: "0.5" },
-    { adapter: "", weight: "0.5" },
-  ]);
-  const [method, setMethod] = useState("linear");
-  const [into, setInto] = useState("adapter");
+  const search = useSearch({ from: "/shell/merge" });
+  const [parts, setParts] = useState<Part[]>(() => partsOfSearch(search));
+  const [method, setMethod] = useState(search.method ?? "linear");
+  const [into, setInto] = useState<string>(search.into ?? "adapter");
+  useEffect(() => {
+    void navigate({ to: "/merge", search: searchOfParts(parts, method, into), replace: true, resetScroll: false });
+  }, [navigate, parts, method, into]);
   const [typed, setTyped] = useState(NOTHING_TYPED);
   const queued = queuedOf(typed);
   const [submitting, setSubmitting] = useState(false);
@@ -48,8 +45,7 @@ export default function Merge() {
     [parts, method, into],
   );
   const settled = useSettled(values);
-  const isReady = parts.every((one) => one.adapter.trim() !== "");
-  const isSettled = (settled.adapters as { adapter: string }[]).every((one) => one.adapter.trim() !== "");
+  const isReady = [values, settled].every((one) => (one.adapters as unknown as Part[]).every((part) => part.adapter));
   const asked = useMemo(() => ({ stage: "combine", values: settled }), [settled]);
   const plan = useQuery(planQuery(isReady ? asked : null));
   const methods = (stage.data?.json_schema.properties?.method?.enum ?? ["linear"]).map(String);
@@ -77,6 +73,11 @@ export default function Merge() {
   };
   return (
     <Page title={t("nav.merge")} description={t("models.mergeHint")}>
+      {stage.error && !stage.data ? (
+        <ErrorCard error={stage.error} onRetry={() => void stage.refetch()} />
+      ) : (
+        <UnknownModels />
+      )}
       <Grid
         templateColumns={{ base: "minmax(0, 1fr)", lg: "minmax(0, 1fr) 380px" }}
         gap={{ base: 5, lg: 8 }}
@@ -128,11 +129,7 @@ export default function Merge() {
                 </Box>
               ))}
               <Box>
-                <Button
-                  size="sm"
-                  variant="outline"
-                  onClick={() => setParts([...parts, { adapter: "", weight: "0.5" }])}
-                >
+                <Button size="sm" variant="outline" onClick={() => setParts([...parts, emptyPart()])}>
                   <Plus aria-hidden /> {t("form.add")}
                 </Button>
               </Box>
@@ -165,7 +162,7 @@ export default function Merge() {
               />
             </Flex>
           </Section>
-          {isSettled && <MergePreview values={settled} />}
+          {isReady && <MergePreview values={settled} />}
         </Flex>
         {isReady ? (
           <Flex direction="column" gap={4} minW={0}>

@@ -1,9 +1,10 @@
 // The screen *Playground*: a conversation with several models side by side, with votes that may be blind.
 import { Box, Button, Flex, Grid, Menu, Portal, Text } from "@chakra-ui/react";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { History, MessagesSquare, SlidersHorizontal, SquarePen } from "lucide-react";
+import { History, MessagesSquare, SlidersHorizontal, SquarePen, Undo2 } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { UnknownModels } from "@/features/models/pick";
 import { type Chat, earlierChats, isComparable, isOpen } from "@/features/playground/chat";
 import { Composer } from "@/features/playground/composer";
 import { Models } from "@/features/playground/heads";
@@ -29,7 +30,7 @@ function Talk({ id, onNew }: { id: string; onNew: () => void }) {
   const search = useSearch({ from: "/shell/playground" });
   const navigate = useNavigate();
   const models = (search.models ?? "builtin:pocket").split(",");
-  const { chat, setChat, problem, busy, start, stop, vote } = useChat(id, models);
+  const { chat, setChat, problem, busy, start, stop, vote, replaced, undo } = useChat(id, models);
   const [prompt, setPrompt] = useState("");
   const [isSideOpen, setIsSideOpen] = useState(false);
   const end = useRef<HTMLDivElement>(null);
@@ -91,6 +92,7 @@ function Talk({ id, onNew }: { id: string; onNew: () => void }) {
       >
         <Flex direction="column" gap={5} minW={0} minH={{ base: "60dvh", lg: "calc(100dvh - 190px)" }}>
           <Models models={models} onChange={(next) => go({ models: next, chat: search.chat })} />
+          {!problem && <UnknownModels />}
           {chat.turns.length === 0 && !problem && (
             <Flex flex={1} align="center" justify="center">
               <EmptyState
@@ -120,6 +122,14 @@ function Talk({ id, onNew }: { id: string; onNew: () => void }) {
                   onVote={(place) => void vote(at, place)}
                 />
               ))}
+            </Flex>
+          )}
+          {replaced > 0 && !busy && (
+            <Flex align="center" gap={3} textStyle="small" color="fg.muted" role="status">
+              {t("play.replaced", { count: replaced })}
+              <Button size="xs" variant="outline" onClick={undo}>
+                <Undo2 aria-hidden /> {t("play.undo")}
+              </Button>
             </Flex>
           )}
           {problem && <ErrorCard error={problem} />}

@@ -4,6 +4,9 @@ import { Problem } from "@/api/problem";
 import { queries } from "@/api/queries";
 import { sessionQuery } from "@/api/session";
 import { onExpired } from "@/api/transport";
+import { compareSearch } from "@/features/compare/search";
+import { type Order, orderOf } from "@/features/evaluations/order";
+import { mergeSearch } from "@/features/models/mergeSearch";
 import { runSearch } from "@/features/run/search";
 import { Shell } from "@/shell/shell";
 import { focusTitle } from "@/ui/focus";
@@ -22,6 +25,8 @@ export interface NewSearch {
   source?: string;
   base?: string;
   model?: string;
+  /** Whether all settings are shown. */
+  view?: "all";
 }
 
 const root = createRootRoute({ notFoundComponent: NotFound, errorComponent: Broken });
@@ -61,6 +66,7 @@ const fresh = createRoute({
     source: text(search.source),
     base: text(search.base),
     model: text(search.model),
+    view: search.view === "all" ? "all" : undefined,
   }),
   component: lazyRouteComponent(() => import("./new")),
 });
@@ -88,7 +94,7 @@ const jobs = createRoute({
 const compare = createRoute({
   getParentRoute: under,
   path: "/compare",
-  validateSearch: (search: Record<string, unknown>) => ({ one: text(search.one), other: text(search.other) }),
+  validateSearch: compareSearch,
   component: lazyRouteComponent(() => import("./compare")),
 });
 const data = createRoute({
@@ -118,7 +124,11 @@ const playground = createRoute({
 const evaluate = createRoute({
   getParentRoute: under,
   path: "/evaluate",
-  validateSearch: (search: Record<string, unknown>): { ref?: string } => ({ ref: text(search.ref) }),
+  validateSearch: (search: Record<string, unknown>): { ref?: string; order?: Order; q?: string } => ({
+    ref: text(search.ref),
+    order: orderOf(search.order),
+    q: text(search.q),
+  }),
   component: lazyRouteComponent(() => import("./evaluate")),
 });
 const adapters = createRoute({
@@ -133,6 +143,7 @@ const adapters = createRoute({
 const merge = createRoute({
   getParentRoute: under,
   path: "/merge",
+  validateSearch: mergeSearch,
   component: lazyRouteComponent(() => import("./merge")),
 });
 const exporting = createRoute({

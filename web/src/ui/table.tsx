@@ -56,6 +56,10 @@ export function Table<Row>({
     getScrollElement: () => frame.current,
     estimateSize: () => rowHeight,
     overscan: 12,
+    initialOffset: () => {
+      const at = isCurrent ? rows.findIndex(isCurrent) : -1;
+      return at < 4 ? 0 : (at - 2) * rowHeight;
+    },
     enabled: height !== undefined,
     onChange: (instance) => {
       const last = instance.getVirtualItems().at(-1);

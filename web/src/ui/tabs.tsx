@@ -10,13 +10,23 @@ export interface Tab {
 
 export interface TabsProps {
   tabs: readonly Tab[];
-  value: string;
+  value: string | undefined;
   onChange: (value: string) => void;
 }
 
+/** The tab that an address names, or the first where it names none that there is. */
+export const tabOf = (tabs: readonly Pick<Tab, "value">[], value: string | undefined): string =>
+  tabs.find((one) => one.value === value)?.value ?? tabs[0]?.value ?? "";
+
 export function Tabs({ tabs, value, onChange }: TabsProps) {
   return (
-    <Chakra.Root value={value} onValueChange={(change) => onChange(change.value)} size="sm" lazyMount unmountOnExit>
+    <Chakra.Root
+      value={tabOf(tabs, value)}
+      onValueChange={(change) => onChange(change.value)}
+      size="sm"
+      lazyMount
+      unmountOnExit
+    >
       <Chakra.List colorPalette="accent" overflowX="auto" overflowY="hidden">
         {tabs.map((tab) => (
           <Chakra.Trigger key={tab.value} value={tab.value} whiteSpace="nowrap">

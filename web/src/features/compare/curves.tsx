@@ -1,11 +1,11 @@
 // The curves of both runs on one another: one metric of one step.
 import { Flex, NativeSelect, Switch } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Block, Section } from "@/ui";
-import { Chart } from "@/ui/chart";
-import { averageOf, curvesQuery, pointsOf, SMOOTHING } from "./queries";
+import { Chart, smoothingFor } from "@/ui/chart";
+import { averageOf, curvesQuery, pointsOf, runName } from "./queries";
+import type { CompareSearch } from "./search";
 
 const FIRST = ["loss", "eval_loss", "reward", "grad_norm", "learning_rate"];
 const HEIGHT = 280;
@@ -15,28 +15,41 @@ export interface CurvesProps {
   other: string;
   /** Steps of both runs that train. */
   steps: readonly string[];
+  /** How many points the longer curve of a step has. */
+  pointsOf: (step: string) => number;
+  look: CompareSearch;
+  onLook: (look: CompareSearch) => void;
 }
 
-export function CompareCurves({ one, other, steps }: CurvesProps) {
+export function CompareCurves({ one, other, steps, pointsOf: countOf, look, onLook }: CurvesProps) {
   const { t } = useTranslation();
-  const [chosen, setChosen] = useState("");
-  const [key, setKey] = useState("");
-  const [log, setLog] = useState(false);
-  const step = steps.includes(chosen) ? chosen : (steps[0] ?? "");
-  const [left, right] = [useQuery(curvesQuery(one, step)), useQuery(curvesQuery(other, step))];
+  const { log = false } = look;
+  const step = steps.find((name) => name === look.step) ?? steps[0] ?? "";
+  const smoothing = smoothingFor(countOf(step));
+  const [left, right] = [useQuery(curvesQuery(one, step, smoothing)), useQuery(curvesQuery(other, step, smoothing))];
   const known = [...new Set([...Object.keys(left.data?.curves ?? {}), ...Object.keys(right.data?.curves ?? {})])];
   const keys = [
     ...FIRST.filter((name) => known.includes(name)),
     ...known.filter((name) => !FIRST.includes(name)).sort(),
   ];
-  const metric = keys.includes(key) ? key : (keys[0] ?? "");
+  const metric = keys.find((key) => key === look.metric) ?? keys[0] ?? "";
   const isLoading = left.isLoading || right.isLoading;
   if (!steps.length || (!isLoading && !keys.length)) return null;
   const series = [
     { run: one, colour: 1, curve: left.data?.curves[metric] },
     { run: other, colour: 2, curve: right.data?.curves[metric] },
   ].flatMap(({ run, colour, curve }) =>
-    curve ? [{ key: run, label: run, colour, points: pointsOf(curve), average: averageOf(curve) }] : [],
+    curve
+      ? [
+          {
+            key: run,
+            label: runName(run),
+            colour,
+            points: pointsOf(curve),
+            ...(smoothing > 0 && { average: averageOf(curve, smoothing) }),
+          },
+        ]
+      : [],
   );
   return (
     <Section
@@ -44,7 +57,11 @@ export function CompareCurves({ one, other, steps }: CurvesProps) {
       description={`${step} · ${metric.replaceAll("_", " ")}`}
       actions={
         <Flex gap={3} align="center" wrap="wrap">
-          <Switch.Root size="sm" checked={log} onCheckedChange={(change) => setLog(change.checked)}>
+          <Switch.Root
+            size="sm"
+            checked={log}
+            onCheckedChange={(change) => onLook({ log: change.checked || undefined })}
+          >
             <Switch.HiddenInput />
             <Switch.Control />
             <Switch.Label textStyle="small" color="fg.muted" fontWeight="normal">
@@ -56,7 +73,7 @@ export function CompareCurves({ one, other, steps }: CurvesProps) {
               <NativeSelect.Field
                 aria-label={t("compare.step")}
                 value={step}
-                onChange={(event) => setChosen(event.target.value)}
+                onChange={(event) => onLook({ step: event.target.value })}
               >
                 {steps.map((name) => (
                   <option key={name}>{name}</option>
@@ -69,7 +86,7 @@ export function CompareCurves({ one, other, steps }: CurvesProps) {
             <NativeSelect.Field
               aria-label={t("compare.metric")}
               value={metric}
-              onChange={(event) => setKey(event.target.value)}
+              onChange={(event) => onLook({ metric: event.target.value })}
             >
               {keys.map((name) => (
                 <option key={name} value={name}>
@@ -85,7 +102,13 @@ export function CompareCurves({ one, other, steps }: CurvesProps) {
       {isLoading ? (
         <Block height={HEIGHT} />
       ) : (
-        <Chart label={`${metric}: ${one}, ${other}`} series={series} log={log} smoothing={SMOOTHING} height={HEIGHT} />
+        <Chart
+          label={`${metric}: ${runName(one)}, ${runName(other)}`}
+          series={series}
+          log={log}
+          smoothing={smoothing}
+          height={HEIGHT}
+        />
       )}
     </Section>
   );

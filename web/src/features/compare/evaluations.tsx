@@ -2,15 +2,16 @@
 import { Box, Button, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Items } from "@/features/evaluations/items";
 import { answersQuery, differenceQuery, type Pair } from "@/features/evaluations/queries";
 import { ScoreTable } from "@/features/evaluations/scores";
 import { count, ErrorCard, percent, Rows, Section, Segments } from "@/ui";
+import { runName } from "./queries";
+import type { CompareSearch } from "./search";
 
 const runOf = (name: string) => name.split("/").slice(0, 2).join("/");
-const sidesOf = (pair: Pair) => ({ one: runOf(pair.one), other: runOf(pair.other) });
+const sidesOf = (pair: Pair) => ({ one: runName(runOf(pair.one)), other: runName(runOf(pair.other)) });
 
 /** The scores of each evaluation that both runs have. */
 export function CompareScores({ pairs }: { pairs: readonly Pair[] }) {
@@ -48,11 +49,16 @@ function PairScores({ pair }: { pair: Pair }) {
   );
 }
 
+interface AnswersProps {
+  pairs: readonly Pair[];
+  look: CompareSearch;
+  onLook: (look: CompareSearch) => void;
+}
+
 /** What both answered to the same prompts, by evaluation. */
-export function CompareAnswers({ pairs }: { pairs: readonly Pair[] }) {
+export function CompareAnswers({ pairs, look, onLook }: AnswersProps) {
   const { t } = useTranslation();
-  const [step, setStep] = useState("");
-  const pair = pairs.find((one) => one.step === step) ?? pairs[0];
+  const pair = pairs.find((one) => one.step === look.answers) ?? pairs[0];
   if (!pair) return null;
   return (
     <>
@@ -61,7 +67,7 @@ export function CompareAnswers({ pairs }: { pairs: readonly Pair[] }) {
           label={t("compare.step")}
           options={pairs.map((one) => ({ value: one.step, label: one.step }))}
           value={pair.step}
-          onChange={setStep}
+          onChange={(step) => onLook({ answers: step })}
         />
       )}
       <Items
@@ -69,6 +75,8 @@ export function CompareAnswers({ pairs }: { pairs: readonly Pair[] }) {
         title={t("compare.answers", { step: pair.step })}
         of={{ sides: sidesOf(pair), baseline: "one" }}
         first="changed"
+        look={look}
+        onLook={({ order, q }) => onLook({ order, q })}
         query={(asked) => answersQuery(pair.one, pair.other, asked)}
       />
     </>

@@ -27,17 +27,18 @@ export const comparisonQuery = (one: string, other: string) =>
   });
 
 const POINTS = 1_500;
-/** Of the average, per step. */
-export const SMOOTHING = 0.9;
 
-export const curvesQuery = (run: string, step: string) =>
+export const curvesQuery = (run: string, step: string, smoothing: number) =>
   queryOptions({
-    queryKey: ["runs", run, step, "curves"],
+    queryKey: ["runs", run, step, "curves", smoothing],
     queryFn: ({ signal }) => {
       const [recipe = "", number = "0"] = run.split("/");
       return answer(
         api.GET("/api/v1/runs/{recipe}/{number}/{step}/curves", {
-          params: { path: { recipe, number: Number(number), step }, query: { points: POINTS, smoothing: SMOOTHING } },
+          params: {
+            path: { recipe, number: Number(number), step },
+            query: { points: POINTS, smoothing: smoothing || undefined },
+          },
           signal,
         }),
       );
@@ -53,9 +54,9 @@ export const pointsOf = (curve: Shape<"Curve">): Points => ({
 });
 
 /** The average over all points, also over those that were thinned out. */
-export const averageOf = (curve: Shape<"Curve">): Average => ({
+export const averageOf = (curve: Shape<"Curve">, smoothing: number): Average => ({
   ...pointsOf(curve),
-  smoothing: SMOOTHING,
+  smoothing,
   smoothed: (curve.smoothed ?? []).map(Number),
   weight: curve.weight ?? 0,
 });
@@ -96,4 +97,28 @@ export function changesOf(steps: Compared["steps"], part: "settings" | "inputs")
   return Object.entries(steps).flatMap(([step, differences]) =>
     Object.entries(differences[part] ?? {}).map(([name, [one, other]]) => ({ step, name, one, other })),
   );
+}
+
+/** The steps that only one run has, by that run. */
+export function loneOf(steps: Compared["steps"]): [string, string[]][] {
+  const found = new Map<string, string[]>();
+  for (const [step, { only_in }] of Object.entries(steps))
+    if (only_in) found.set(only_in, [...(found.get(only_in) ?? []), step]);
+  return [...found];
+}
+
+/** `support-bot/1` as the page calls a run: `support-bot #1`. */
+export const runName = (run: string): string => run.replace(/\/(\d+)$/, " #$1");
+
+/** A value as it is read: of several numbers each by its name. */
+export function valueText(value: unknown, format: (value: number) => string): string {
+  if (value === null || value === undefined) return "–";
+  if (typeof value === "number") return format(value);
+  if (typeof value === "string") return value;
+  if (Array.isArray(value)) return value.map((one) => valueText(one, format)).join(", ");
+  if (typeof value === "object")
+    return Object.entries(value)
+      .map(([name, one]) => `${name} ${valueText(one, format)}`)
+      .join(", ");
+  return String(value);
 }

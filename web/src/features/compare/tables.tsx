@@ -2,16 +2,10 @@
 import { Box, Text } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
 import { type Column, measure, Section, Table } from "@/ui";
-import type { MeasureRow, SettingRow } from "./queries";
-
-function shown(value: unknown): string {
-  if (value === null || value === undefined) return "–";
-  if (typeof value === "number") return measure(value);
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
+import { type MeasureRow, runName, type SettingRow, valueText } from "./queries";
 
 function Value({ value }: { value: unknown }) {
-  const text = shown(value);
+  const text = valueText(value, measure);
   return (
     <Text textStyle={typeof value === "number" ? "small" : "code"} truncate title={text}>
       {text}
@@ -43,18 +37,19 @@ function Head({ run, colour }: { run: string; colour: 1 | 2 }) {
   return (
     <Box display="inline-flex" alignItems="center" gap={2}>
       <Box boxSize="8px" borderRadius="full" bg={`series.${colour}`} aria-hidden />
-      {run}
+      {runName(run)}
     </Box>
   );
 }
 
 interface TableProps<Row> {
   title: string;
+  description?: string;
   rows: readonly Row[];
   runs: readonly [string, string];
 }
 
-export function Changes({ title, rows, runs }: TableProps<SettingRow>) {
+export function Changes({ title, description, rows, runs }: TableProps<SettingRow>) {
   const { t } = useTranslation();
   if (!rows.length) return null;
   const columns: Column<SettingRow>[] = [
@@ -73,7 +68,7 @@ export function Changes({ title, rows, runs }: TableProps<SettingRow>) {
     },
   ];
   return (
-    <Section flush title={title}>
+    <Section flush title={title} description={description}>
       <Table label={title} rows={rows} columns={columns} keyOf={(row) => `${row.step}.${row.name}`} rowHeight={44} />
     </Section>
   );

@@ -1,7 +1,7 @@
 // The draft of a run: its steps as forms, and beside them what they would do.
 import { Box, Button, Field, Flex, Grid, Input, Menu, Portal } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Plus, Search, Undo2 } from "lucide-react";
 import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -58,7 +58,8 @@ export function Editor({ start: opened, storeKey }: { start: Draft; storeKey: st
   const { t } = useTranslation();
   const navigate = useNavigate();
   const { draft, setDraft, start, drop } = useDraft(opened, storeKey);
-  const [expert, setExpert] = useState(false);
+  const { view } = useSearch({ from: "/shell/new" });
+  const expert = view === "all";
   const [query, setQuery] = useState("");
   const [submitting, setSubmitting] = useState(false);
   const stages = useQuery(stagesQuery);
@@ -240,7 +241,14 @@ export function Editor({ start: opened, storeKey }: { start: Draft; storeKey: st
                 { value: "expert", label: t("compose.expert") },
               ]}
               value={expert ? "expert" : "basic"}
-              onChange={(value) => setExpert(value === "expert")}
+              onChange={(value) =>
+                void navigate({
+                  to: "/new",
+                  search: (now) => ({ ...now, view: value === "expert" ? "all" : undefined }),
+                  replace: true,
+                  resetScroll: false,
+                })
+              }
             />
           </Flex>
           {!isStage && (

@@ -46,7 +46,7 @@ export function RowEditor({ name, row, value, onClose }: RowEditorProps) {
       await navigate({
         to: "/data/$name",
         params: { name: made.name },
-        search: { tab: undefined, split: undefined, row: next === null ? undefined : row },
+        search: { tab: undefined, split: undefined, row: next === null || row === 0 ? undefined : row + 1 },
       });
       onClose();
     } catch (error) {

@@ -1,50 +1,62 @@
 // Items: what was asked, the reference, and the answers of all sides beside each other.
 import { Badge, Box, Button, Flex, Grid, Input, InputGroup, NativeSelect, Text } from "@chakra-ui/react";
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { Search } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { count, EmptyState, ErrorCard, Lines, measure, Section } from "@/ui";
-import type { Item, ItemsAsked, ItemsQuery, Order, Scores } from "./queries";
+import { ORDERS, type Order } from "./order";
+import type { Item, ItemsAsked, ItemsLook, ItemsQuery, Scores } from "./queries";
 import { colourOf, nameOf } from "./scores";
 
-const STEP = 10;
-const MOST = 200;
+const STEP = 20;
 const PAUSE = 300;
-const ORDERS: readonly Order[] = ["file", "worst", "changed"];
 
 export interface ItemsProps {
   title: string;
   of: Pick<Scores, "sides" | "baseline">;
   first: Order;
+  look: ItemsLook;
+  onLook: (look: ItemsLook) => void;
   query: (asked: ItemsAsked) => ItemsQuery;
 }
 
-export function Items({ title, of, first, query }: ItemsProps) {
+export function Items({ title, of, first, look, onLook, query }: ItemsProps) {
   const { t } = useTranslation();
-  const [typed, setTyped] = useState("");
-  const [q, setQ] = useState("");
-  const [order, setOrder] = useState<Order>(first);
-  const [limit, setLimit] = useState(STEP);
+  const { order = first, q = "" } = look;
+  const [typed, setTyped] = useState(q);
+  const latest = useRef(onLook);
+  latest.current = onLook;
   useEffect(() => {
-    const timer = setTimeout(() => setQ(typed.trim()), PAUSE);
+    const text = typed.trim();
+    if (text === q) return;
+    const timer = setTimeout(() => latest.current({ order: look.order, q: text || undefined }), PAUSE);
     return () => clearTimeout(timer);
-  }, [typed]);
-  const { data, error, refetch, isFetching } = useQuery({
-    ...query({ order, q, limit }),
+  }, [typed, q, look.order]);
+  const asked = { order, q, offset: 0, limit: STEP };
+  const { data, error, refetch, isFetching, hasNextPage, fetchNextPage } = useInfiniteQuery({
+    queryKey: [...query(asked).queryKey, "pages"],
+    queryFn: ({ pageParam, signal }) => query({ ...asked, offset: pageParam }).queryFn({ signal }),
+    initialPageParam: 0,
+    getNextPageParam: (page, pages) => {
+      const shown = pages.reduce((sum, one) => sum + one.items.length, 0);
+      return page.items.length > 0 && shown < page.match ? shown : undefined;
+    },
     placeholderData: keepPreviousData,
     retry: false,
   });
-  const orders = Object.keys(of.sides).length > 1 ? ORDERS : ORDERS.slice(0, 2);
+  const page = data?.pages[0];
+  const items = data?.pages.flatMap((one) => one.items) ?? [];
+  const orders = ORDERS.filter((one) => one !== "changed" || Object.keys(of.sides).length > 1);
   return (
     <Section
       flush
       title={title}
       description={
-        data &&
-        (data.match < data.total
-          ? t("models.itemsFound", { count: data.match, found: count(data.match), all: count(data.total) })
-          : t("models.itemsHint", { count: data.total, items: count(data.total) }))
+        page &&
+        (page.match < page.total
+          ? t("models.itemsFound", { count: page.match, found: count(page.match), all: count(page.total) })
+          : t("models.itemsHint", { count: page.total, items: count(page.total) }))
       }
       actions={
         <Flex gap={2} wrap="wrap">
@@ -62,7 +74,7 @@ export function Items({ title, of, first, query }: ItemsProps) {
             <NativeSelect.Field
               aria-label={t("models.order")}
               value={order}
-              onChange={(event) => setOrder(event.target.value as Order)}
+              onChange={(event) => onLook({ ...look, order: event.target.value as Order })}
             >
               {orders.map((one) => (
                 <option key={one} value={one}>
@@ -85,19 +97,32 @@ export function Items({ title, of, first, query }: ItemsProps) {
           <Lines count={8} />
         </Box>
       )}
-      {data?.items.length === 0 && <EmptyState compact icon={Search} title={t("models.noItems")} />}
+      {page?.items.length === 0 && <EmptyState compact icon={Search} title={t("models.noItems")} />}
       {data && (
         <Box as="ol" m={0} p={0} listStyleType="none" opacity={isFetching ? 0.7 : 1} transition="opacity 120ms">
-          {data.items.map((item, at) => (
+          {items.map((item, at) => (
             <ItemRow key={`${item.id}-${String(at)}`} item={item} of={of} />
           ))}
         </Box>
       )}
-      {data && limit < Math.min(MOST, data.match) && (
-        <Flex justify="center" p={3} borderTopWidth="1px" borderColor="border.muted">
-          <Button size="xs" variant="ghost" loading={isFetching} onClick={() => setLimit(Math.min(MOST, limit + STEP))}>
-            {t("models.more")}
-          </Button>
+      {page && items.length > 0 && (
+        <Flex
+          justify="center"
+          align="center"
+          gap={3}
+          p={3}
+          borderTopWidth="1px"
+          borderColor="border.muted"
+          textStyle="small"
+          color="fg.muted"
+          role="status"
+        >
+          {t("models.itemsShown", { shown: count(items.length), all: count(page.match) })}
+          {hasNextPage && (
+            <Button size="xs" variant="outline" loading={isFetching} onClick={() => void fetchNextPage()}>
+              {t("models.more")}
+            </Button>
+          )}
         </Flex>
       )}
     </Section>

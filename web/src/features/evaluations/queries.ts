@@ -1,6 +1,7 @@
 // Evaluations: scores with intervals, items by page, and the difference of two runs.
 import { queryOptions } from "@tanstack/react-query";
 import { answer, api, type Shape } from "@/api/client";
+import type { Order } from "./order";
 
 export type Scores = Shape<"Scores">;
 export type Evaluation = Shape<"Evaluation">;
@@ -10,7 +11,6 @@ export type Judging = Shape<"Judging">;
 export type Item = Shape<"ItemOf">;
 export type ItemPage = Shape<"ItemPage">;
 export type Pair = Shape<"EvaluationPair">;
-export type Order = "file" | "worst" | "changed";
 
 const pathOf = (run: string) => {
   const [recipe = "", number = "0", step = ""] = run.split("/");
@@ -35,7 +35,14 @@ export interface ItemsQuery {
 export interface ItemsAsked {
   order: Order;
   q: string;
+  offset: number;
   limit: number;
+}
+
+/** What an address says of the items: their order and what is searched for. */
+export interface ItemsLook {
+  order?: Order;
+  q?: string;
 }
 
 export const itemsQuery = (run: string, query: ItemsAsked): ItemsQuery => ({

@@ -1,8 +1,10 @@
 // A reference to a model, typed or chosen of those that are known.
 import { Text } from "@chakra-ui/react";
+import { useQueryClient } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { asProblem } from "@/api/problem";
 import { Reference } from "@/features/form";
+import { ErrorCard } from "@/ui";
 import { type KnownModel, useKnownProblem } from "./known";
 
 export interface PickProps {
@@ -39,4 +41,16 @@ export function PickModel({ label, value, onChange, known, placeholder }: PickPr
       }
     />
   );
+}
+
+/** Why the models that are offered are not all that there are. */
+export function UnknownModels() {
+  const queries = useQueryClient();
+  const problem = useKnownProblem();
+  if (problem === null) return null;
+  const again = () => {
+    void queries.refetchQueries({ queryKey: ["artifacts"], type: "active" });
+    void queries.refetchQueries({ queryKey: ["registry"], type: "active" });
+  };
+  return <ErrorCard error={problem} onRetry={again} />;
 }

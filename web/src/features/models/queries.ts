@@ -55,3 +55,7 @@ export function partsOf(ref: string): { name: string; version: string } {
   const at = ref.lastIndexOf("@");
   return { name: ref.slice(0, at), version: ref.slice(at + 1) };
 }
+
+/** The artifact that an address names: none where that is not there, the first where it names none. */
+export const chosen = <One extends { ref: string }>(all: readonly One[] | undefined, ref: string | undefined) =>
+  ref === undefined ? all?.[0] : all?.find((one) => one.ref === ref);

@@ -99,6 +99,7 @@ export function Registry({ kind, chosen, onChoose }: { kind: Kind; chosen?: stri
             label={t("models.versions")}
             rows={data.versions}
             columns={columns}
+            height="320px"
             keyOf={(row) => row.ref}
             isCurrent={(row) => row.ref === shown}
             onOpen={(row) => onChoose(row.ref)}

@@ -16,6 +16,7 @@ import {
   messagesFor,
   newTurn,
   parametersOf,
+  type Turn,
 } from "./chat";
 
 function changed(told: Told, answer: Answer): Partial<Answer> {
@@ -47,6 +48,7 @@ export function useChat(id: string, models: string[]) {
   const [chat, setChat] = useState<Chat>(() => keptChat(id) ?? emptyChat());
   const [problem, setProblem] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
+  const [earlier, setEarlier] = useState<{ turns: Turn[]; place: number } | null>(null);
   const control = useRef<AbortController | null>(null);
   const now = useRef({ chat, models });
   now.current = { chat, models };
@@ -78,11 +80,13 @@ export function useChat(id: string, models: string[]) {
     [],
   );
 
-  /** Asks a prompt as the turn at a place; the turns after it are gone. */
+  /** Asks a prompt as the turn at a place; it and the turns after it can be had back until the next one. */
   const start = async (prompt: string, place: number) => {
     const asked = [...new Set(now.current.models.map((one) => one.trim()).filter(Boolean))];
     if (!prompt.trim() || !asked.length || busy) return;
-    const before = now.current.chat.turns.slice(0, place);
+    const { turns } = now.current.chat;
+    const before = turns.slice(0, place);
+    setEarlier(place < turns.length ? { turns, place } : null);
     const next: Chat = {
       ...now.current.chat,
       turns: [...before, newTurn(prompt, asked, now.current.chat.blind, before.at(-1))],
@@ -133,5 +137,13 @@ export function useChat(id: string, models: string[]) {
     }
   };
 
-  return { chat, setChat, problem, busy, start, vote, stop: () => control.current?.abort() };
+  /** The turns that the last prompt replaced are there again. */
+  const undo = () => {
+    if (!earlier || busy) return;
+    setChat((was) => ({ ...was, turns: earlier.turns }));
+    setEarlier(null);
+    setProblem(null);
+  };
+  const replaced = earlier ? earlier.turns.length - earlier.place : 0;
+  return { chat, setChat, problem, busy, start, vote, replaced, undo, stop: () => control.current?.abort() };
 }

@@ -2,7 +2,7 @@
 import { Box, Button, Flex, Grid, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { MessagesSquare, PackageOpen, Scale, ShieldCheck } from "lucide-react";
+import { Combine, MessagesSquare, PackageOpen, Scale, ShieldCheck } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { headlines } from "@/features/runs/measures";
 import { Copy, count, duration, Lines, measure, Section } from "@/ui";
@@ -203,6 +203,14 @@ function Made({ name, made, detail }: { name: RunName; made: readonly RunStep[];
                   <Link to="/new" search={{ stage: "evaluate", model: ref }}>
                     <Scale aria-hidden />
                     {t("nav.evaluate")}
+                  </Link>
+                </Button>
+              )}
+              {kind === "adapter" && (
+                <Button asChild size="xs" variant="outline">
+                  <Link to="/merge" search={{ adapters: [ref, ""] }}>
+                    <Combine aria-hidden />
+                    {t("run.mergeWith")}
                   </Link>
                 </Button>
               )}

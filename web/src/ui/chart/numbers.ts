@@ -51,3 +51,7 @@ export function tick(value: number): string {
   if (size < 1e-3) return sign + power(size);
   return sign + String(Number(size.toPrecision(6)));
 }
+
+/** How much an average keeps of the one before, by how many points there are: over few it would lag behind. */
+export const smoothingFor = (points: number): number =>
+  points < 40 ? 0 : points < 200 ? 0.6 : points < 2000 ? 0.9 : 0.97;

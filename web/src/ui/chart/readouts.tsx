@@ -47,9 +47,10 @@ export function Readouts({ series, columns, smoothing, write }: ReadoutsProps) {
     <Flex
       ref={row}
       px={{ base: 4, md: 5 }}
-      h="20px"
+      minH="20px"
       align="center"
-      gap={4}
+      wrap={{ base: "wrap", md: "nowrap" }}
+      columnGap={4}
       textStyle="caption"
       fontVariantNumeric="tabular-nums"
       overflow="hidden"

@@ -87,7 +87,7 @@ test("Compare draws the averages that the server gives", () => {
     smoothed: [0.5, 0.5],
     weight: 1,
   };
-  const series = { key: "a", label: "a", colour: 1, points: pointsOf(curve), average: averageOf(curve) };
+  const series = { key: "a", label: "a", colour: 1, points: pointsOf(curve), average: averageOf(curve, 0.9) };
   expect(columnsOf([series], 0.9, false)[2]).toEqual([0.5, 0.5]);
 });
 

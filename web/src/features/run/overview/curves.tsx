@@ -8,12 +8,11 @@ import { RotateCcw, Table2 } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { count, Section } from "@/ui";
-import { type Average, Chart, type Range } from "@/ui/chart";
+import { type Average, Chart, type Range, smoothingFor } from "@/ui/chart";
 import { averagesQuery, curvesQuery, type RunName, type RunStep, type StepName } from "../api";
 import { isNoisy, type Panel, panelsOf, spikesOf } from "../curves";
 import type { LiveStep } from "../live";
 
-const bySteps = (count: number): number => (count < 40 ? 0 : count < 200 ? 0.6 : count < 2000 ? 0.9 : 0.97);
 const SMOOTHINGS = ["0", "0.6", "0.9", "0.97", "0.99"] as const;
 const KEPT = "burnish.curves";
 const FEW = 4;
@@ -57,7 +56,7 @@ export function Curves({ name, step, live, picked }: CurvesProps) {
   const [asTable, setAsTable] = useState(false);
   const [showsAll, setShowsAll] = useState(false);
   useEffect(() => localStorage.setItem(KEPT, JSON.stringify(look)), [look]);
-  const smoothing = look.smoothing ?? bySteps(panelsOf(live.curves)[0]?.series[0]?.points.steps.length ?? 0);
+  const smoothing = look.smoothing ?? smoothingFor(panelsOf(live.curves)[0]?.series[0]?.points.steps.length ?? 0);
   const averages = useAverages({ ...name, step: step.step }, smoothing);
   const panels = useMemo(() => panelsOf(live.curves, averages), [live.curves, averages]);
   const loss = live.curves.loss;
