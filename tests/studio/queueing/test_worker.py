@@ -7,6 +7,7 @@ import sqlite3
 from burnish.core.runs.submitted import Options, SubmittedRun
 from burnish.studio.queueing import worker as of_worker
 from burnish.studio.queueing.jobs import cancel_jobs, resume_run
+from burnish.studio.queueing.submitting import submit_stage
 
 
 def test_a_failed_step_cancels_those_that_need_it_and_says_why(
@@ -86,6 +87,16 @@ def test_independent_steps_run_at_the_same_time(quick_stages, submitted, working
     until(lambda: states("p/1") == {"a": "running", "b": "running"})
     (tmp_path / "release").touch()
     until(lambda: states("p/1") == {"a": "succeeded", "b": "succeeded"})
+
+
+def test_a_profile_waits_for_no_training_and_keeps_none_waiting(slow, submitted, working, states, until, workspace):
+    submitted(slow)
+    working({"cpu": 1, "light": 1})
+    until(lambda: states("s/1")["wait"] == "running")
+    (workspace.root / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    submit_stage("profile", source="file:rows.jsonl", workspace=workspace.root)
+    until(lambda: states("profile/1")["profile"] in ("running", "succeeded"))
+    assert states("s/1")["wait"] == "running"
 
 
 def test_the_job_of_a_killed_worker_is_resumed_by_another(

@@ -9,8 +9,9 @@ from burnish.jobs.identity import ProcessIdentity
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 EndState = Literal["succeeded", "failed", "cancelled"]
-Slot = Literal["cpu", "gpu", "server"]
-"""What a job takes of a worker; a server runs until it is stopped, so it takes no place of other jobs."""
+Slot = Literal["cpu", "gpu", "light", "server"]
+"""What a job takes of a worker. A light one, such as the profile of a dataset, runs beside a training and needs no
+device; a server runs until it is stopped. Neither takes a place of other jobs."""
 Requested = Literal["stop", "kill"]
 
 TRANSITIONS: Mapping[JobState, tuple[JobState, ...]] = {

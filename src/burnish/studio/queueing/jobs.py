@@ -23,6 +23,8 @@ from burnish.studio.queueing.worker import QueueWorker, stopped_by_signals
 
 _SERVERS = 4
 """Servers of models that a worker runs at a time."""
+_LIGHT = 1
+"""Profiles of datasets that it runs at a time, beside its other jobs."""
 
 
 def jobs(
@@ -132,9 +134,9 @@ def work(
     """Run jobs of the queue in this process until SIGTERM or SIGINT; with `until_idle`, until none is left.
 
     `slots` jobs run at a time, by default one for each four cores; with `gpus`, jobs that may use a GPU have that many
-    slots of their own. Servers take no slot of the other jobs.
+    slots of their own. Profiles and servers take no slot of the other jobs.
     """
-    kinds: dict[Slot, int] = {"cpu": slots or max(1, usable_cores() // 4), "server": _SERVERS}
+    kinds: dict[Slot, int] = {"cpu": slots or max(1, usable_cores() // 4), "light": _LIGHT, "server": _SERVERS}
     if gpus:
         kinds["gpu"] = gpus
     with opened(workspace, database) as (place, queue):

@@ -160,4 +160,6 @@ def _slot_of(name: str) -> Slot:
     row = stage(name)
     if row.produces == "serving":
         return "server"
+    if row.produces == "profile":
+        return "light"
     return "gpu" if needs_torch(row) else "cpu"

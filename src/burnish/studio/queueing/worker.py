@@ -189,9 +189,10 @@ class QueueWorker:
         return False
 
     def _lease(self, worker: Worker) -> bool:
-        """Start one job, if there is a free slot and a job for it. Without slots of a GPU, such jobs take others."""
+        """Start one job, if there is a free slot and a job for it. Jobs of a kind without slots take those of a CPU."""
         for pool, count in self._slots.items():
-            kinds: tuple[Slot, ...] = ("cpu", "gpu") if pool == "cpu" and "gpu" not in self._slots else (pool,)
+            without: tuple[Slot, ...] = ("gpu", "light") if pool == "cpu" else ()
+            kinds: tuple[Slot, ...] = (pool, *(kind for kind in without if kind not in self._slots))
             if sum(held.pool == pool for held in self._held) >= count:
                 continue
             with self._tolerating_database():
