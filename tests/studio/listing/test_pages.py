@@ -1,11 +1,15 @@
 """Pages of runs and of steps: filters, orders, cursors, and the state of a whole run."""
 
+import json
 import shutil
+import time
 
 import pytest
 from filelock import FileLock
 
 from burnish.core.errors import AskError
+from burnish.core.runs.submitted import Options, SubmittedRun
+from burnish.studio.listing.groups import time_of
 from burnish.studio.listing.pages import runs_page, steps_page
 
 
@@ -133,7 +137,7 @@ def test_a_run_shows_the_steps_of_its_plan_wherever_they_lie(written):
     written.plan("r/1", {"make": "r/1/make", "tune": "r/1/tune", "measure": "r/1/measure"}, created=1.0)
     assert states(written.place, "r/1") == ("interrupted", ["succeeded", "interrupted", "planned"])
     (item,) = runs_page(workspace=written.place.root).items
-    assert (item["recipe"], item["number"], item["seconds"]) == ("r", 1, 4.0)
+    assert (item["recipe"], item["number"], item["seconds"], item["waited"]) == ("r", 1, 3.0, 1.0)
     assert item["steps"][0] | {"metrics": {"n": 1}, "step": "make", "action": "run"} == item["steps"][0]
     written.plan("r/2", {"make": "r/1/make", "tune": "r/1/tune"}, created=6.0, action="resume")
     written.step("r/1/tune", "running", created=2.0, started=7.0)
@@ -161,6 +165,51 @@ def test_steps_that_were_removed_are_said_to_be(written):
     assert states(written.place, "r/1") == ("succeeded", ["removed", "succeeded"])
     written.plan("r/2", {"make": "r/1/make"}, action="reuse")
     assert states(written.place, "r/2") == ("removed", ["removed"])
+
+
+def test_steps_that_wait_in_the_queue_are_queued_also_before_one_that_is_reused(written):
+    written.step("r/1/old")
+    written.plan("r/2", {"make": "r/2/make", "old": "r/1/old", "tune": "r/2/tune"})
+    plan = json.loads((written.place.runs / "r/2/plan.json").read_bytes())
+    plan["steps"][1]["action"] = "reuse"
+    written.file("r/2/plan.json", plan)
+    assert states(written.place, "r/2") == ("interrupted", ["planned", "succeeded", "planned"])
+    submitted = SubmittedRun(written.place, "r", 2)
+    job = {"recipe": "r", "number": 2, "stage": "sft", "fingerprint": "f", "spec": {}, "inputs": {}}
+    common = {"stage": "sft", "action": "run", "reason": "", "needs": []}
+    steps = [{**common, "step": step, "job": {**job, "step": step}} for step in ("make", "tune")]
+    submitted.write({}, steps, Options())
+    assert states(written.place, "r/2") == ("queued", ["queued", "succeeded", "queued"])
+    written.step("r/2/tune", "failed", reason="the disk is full")
+    submitted.record_end("tune", "failed", "the disk is full")
+    assert states(written.place, "r/2") == ("running", ["queued", "succeeded", "failed"])
+    submitted.record_end("make", "cancelled", "it was stopped")
+    assert states(written.place, "r/2") == ("failed", ["cancelled", "succeeded", "failed"])
+    (item,) = [item for item in runs_page(workspace=written.place.root).items if item["run"] == "r/2"]
+    assert item["reason"] == "tune: the disk is full"
+    assert item["steps"][0]["reason"] == "it was stopped"
+
+
+@pytest.mark.parametrize(
+    ("spans", "seconds", "waited"),
+    [
+        ([(103.0, 105.0, 1), (104.0, 108.0, 1), (200.0, 201.0, 1)], 6.0, 3.0),
+        ([(200.0, 210.0, 2)], 10.0, None),
+        ([], None, None),
+    ],
+)
+def test_a_run_takes_the_time_in_which_its_steps_run(spans, seconds, waited):
+    assert time_of(100.0, spans, in_progress=False) == {"seconds": seconds, "waited": waited}
+
+
+def test_the_time_of_a_run_goes_on_while_it_waits_or_runs():
+    now = time.time()
+    waiting = time_of(now - 60, [], in_progress=True)
+    assert waiting["seconds"] is None
+    assert waiting["waited"] == pytest.approx(60, abs=5)
+    running = time_of(now - 60, [(now - 50, now - 40, 1), (now - 20, None, 1)], in_progress=True)
+    assert running["seconds"] == pytest.approx(30, abs=5)
+    assert running["waited"] == pytest.approx(10, abs=0.2)
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"recipe": "r", "steps": [{"step": 1, "folder": "x"}]}'])

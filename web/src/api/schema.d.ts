@@ -4442,7 +4442,8 @@ export interface components {
          * RunDetail
          * @description One run. `values` is its recipe; `cursor` is where `events?after=` begins that the answer does not have.
          *
-         *     `stop_requested` says that it was requested to stop, and another request ends it at once.
+         *     `stop_requested` says that it was requested to stop, and another request ends it at once. `seconds` is how long its
+         *     steps have run, `waited` how long the first one waited before.
          */
         RunDetail: {
             /** Created */
@@ -4457,6 +4458,8 @@ export interface components {
             recipe: string;
             /** Run */
             run: string;
+            /** Seconds */
+            seconds: number | null;
             /** State */
             state: string;
             /** Steps */
@@ -4467,12 +4470,15 @@ export interface components {
             values: {
                 [key: string]: unknown;
             };
+            /** Waited */
+            waited: number | null;
             /** Warnings */
             warnings: string[];
         };
         /**
          * RunGroup
-         * @description A whole run with its steps. `reason` says what is wrong with a damaged one.
+         * @description A whole run with its steps. `reason` says why it did not succeed, or what is damaged. `seconds` is how long its
+         *     steps have run, `waited` how long the first one waited before.
          */
         RunGroup: {
             /** Created */
@@ -4491,6 +4497,8 @@ export interface components {
             state: string;
             /** Steps */
             steps: components["schemas"]["GroupStep"][];
+            /** Waited */
+            waited: number | null;
         };
         /**
          * RunPage

@@ -65,7 +65,6 @@ export default function Home() {
               {others ? (
                 <RunTable
                   runs={others.slice(0, RECENT)}
-                  measures={1}
                   onOpen={(run) =>
                     void navigate({
                       to: "/runs/$recipe/$number",

@@ -1,5 +1,6 @@
 // Numbers, times and sizes as people read them, in their language.
 import i18next from "i18next";
+import { serverNow } from "@/api/clock";
 
 const language = () => i18next.language || "en";
 
@@ -31,6 +32,9 @@ export function measure(value: unknown): string {
   if (size >= 1e4) return numbers({ maximumFractionDigits: 0 }).format(value);
   return numbers({ maximumSignificantDigits: 4 }).format(value);
 }
+
+/** A difference with its sign: +0.24, −0.03. */
+export const signed = (value: number): string => `${value > 0 ? "+" : value < 0 ? "−" : ""}${measure(Math.abs(value))}`;
 
 /** A part of one: 42%. What is not quite nothing or all is not shown as that: <1%, >99%. */
 export function percent(value: number): string {
@@ -64,8 +68,8 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 86_400)}d ${Math.floor((whole % 86_400) / 3600)}h`;
 }
 
-/** How long ago: 3 minutes ago, yesterday. `at` is in seconds since 1970. */
-export function ago(at: number, now = Date.now() / 1000): string {
+/** How long ago on the server's clock: 3 minutes ago, yesterday. `at` is in seconds since 1970. */
+export function ago(at: number, now = serverNow()): string {
   const format = spans({ numeric: "auto", style: "short" });
   const past = Math.min(0, Math.round(at - now));
   if (past > -45) return format.format(0, "second");

@@ -5,7 +5,7 @@ export { Code, Copy } from "./copy";
 export { EmptyState } from "./empty";
 export { ErrorCard } from "./error";
 export { Figure } from "./figure";
-export { ago, bytes, count, duration, measure, moment, percent } from "./format";
+export { ago, bytes, count, duration, measure, moment, percent, signed } from "./format";
 export { KeyValue } from "./keyvalue";
 export { Page, useDocumentTitle } from "./page";
 export { Progress } from "./progress";

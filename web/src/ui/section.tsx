@@ -47,7 +47,7 @@ export function Section({ title, description, actions, flush = false, children, 
             )}
           </Box>
           {actions && (
-            <Flex gap={2} align="center">
+            <Flex gap={2} align="center" wrap="wrap">
               {actions}
             </Flex>
           )}

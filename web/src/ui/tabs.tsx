@@ -1,6 +1,7 @@
 // Parts of a screen under one another, of which one is seen. The address names it, so that a reload shows the same.
 import { Tabs as Chakra } from "@chakra-ui/react";
 import type { ReactNode } from "react";
+import { useChosenInSight } from "./sight";
 
 export interface Tab {
   value: string;
@@ -19,15 +20,11 @@ export const tabOf = (tabs: readonly Pick<Tab, "value">[], value: string | undef
   tabs.find((one) => one.value === value)?.value ?? tabs[0]?.value ?? "";
 
 export function Tabs({ tabs, value, onChange }: TabsProps) {
+  const chosen = tabOf(tabs, value);
+  const list = useChosenInSight<HTMLDivElement>(chosen);
   return (
-    <Chakra.Root
-      value={tabOf(tabs, value)}
-      onValueChange={(change) => onChange(change.value)}
-      size="sm"
-      lazyMount
-      unmountOnExit
-    >
-      <Chakra.List colorPalette="accent" overflowX="auto" overflowY="hidden">
+    <Chakra.Root value={chosen} onValueChange={(change) => onChange(change.value)} size="sm" lazyMount unmountOnExit>
+      <Chakra.List ref={list} colorPalette="accent" overflowX="auto" overflowY="hidden">
         {tabs.map((tab) => (
           <Chakra.Trigger key={tab.value} value={tab.value} whiteSpace="nowrap">
             {tab.title}

@@ -16,6 +16,16 @@ const VERDICTS = {
 
 const isKnown = (verdict: string): verdict is keyof typeof VERDICTS => Object.hasOwn(VERDICTS, verdict);
 
+const TONES: Record<string, string> = {
+  better: "success",
+  worse: "danger",
+  equivalent: "accent",
+  "not worse": "accent",
+};
+
+/** The palette of a verdict: grey where there is none, or not enough evidence. */
+export const toneOf = (verdict: string): string => TONES[verdict] ?? "gray";
+
 /** The name of a verdict; one that the page does not know stays as the server says it. */
 export function useVerdict(): (verdict: string) => string {
   const { t } = useTranslation();

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { percent } from "@/ui/format";
+import { noteDate, serverNow } from "@/api/clock";
+import { ago, percent } from "@/ui/format";
 
 test.each([
   [0, "0%"],
@@ -9,4 +10,10 @@ test.each([
   [1, "100%"],
 ])("a part of %d is %s: what is not quite nothing or all is not called that", (value, shown) => {
   expect(percent(value)).toBe(shown);
+});
+
+test("how long ago something was is told on the server's clock", () => {
+  noteDate(new Date(Date.now() + 7_200_000).toUTCString());
+  expect(ago(serverNow() - 180)).toBe("3 min. ago");
+  noteDate(new Date().toUTCString());
 });

@@ -87,6 +87,13 @@ class SubmittedRun:
         record = read_record(path)
         return record["state"], record["reason"]
 
+    def jobs(self) -> dict[str, tuple[str, str]]:
+        """For each step the state of its job and the reason, as `end_of`; `queued` while it waits or runs.
+
+        None of a run that was not submitted.
+        """
+        return {step: self.end_of(step) or ("queued", "") for step in self.needs} if self.exists() else {}
+
     def forget_end(self, step: str) -> None:
         """Remove the record of how a step ended: it is queued again."""
         self._end_file(step).unlink(missing_ok=True)

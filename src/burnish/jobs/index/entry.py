@@ -58,7 +58,10 @@ class StepEntry:
         }
 
     def _seconds(self) -> float | None:
-        return None if self.started is None else round((self.ended or time.time()) - self.started, 1)
+        """Until now while it runs; when a killed one ended is not known."""
+        if self.started is None or (self.ended is None and self.state != "running"):
+            return None
+        return round((self.ended or time.time()) - self.started, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ from burnish.core.runs.records import is_there
 from burnish.core.runs.run import Run
 from burnish.core.runs.submitted import SubmittedRun, is_in_progress
 from burnish.core.runs.workspace import Workspace
-from burnish.studio.listing.groups import state_of, states_of_steps
+from burnish.studio.listing.groups import Span, state_of, states_of_steps, time_of
 from burnish.studio.runs import show_step
 from burnish.studio.views.following import Follower
 
 
 def run_detail(recipe: str, number: int, *, workspace: Path | str | None = None) -> dict[str, Any]:
-    """`run`, `recipe`, `number`, `state`, `stop_requested`, `created`, `values`, `notes`, `warnings`, `cursor` and
-    `steps`.
+    """`run`, `recipe`, `number`, `state`, `stop_requested`, `created`, `seconds`, `waited` (see `time_of`), `values`,
+    `notes`, `warnings`, `cursor` and `steps`.
 
     Each step has what was planned (`step`, `stage`, `action`, `why`), its `run`, and `shown`: what `show` gives of it,
     None before it starts, or if its records are damaged: then `problem` says so. `cursor` is where its events are
@@ -28,17 +28,20 @@ def run_detail(recipe: str, number: int, *, workspace: Path | str | None = None)
     plan = place.plan_of(recipe, number)
     folders = place.steps_of(recipe, number)
     steps = [_step(planned, folders[planned["step"]]) for planned in plan["steps"]]
-    for step, state in zip(steps, states_of_steps([(one["action"], one["state"]) for one in steps]), strict=True):
+    in_progress = is_in_progress(place, recipe, number)
+    jobs = SubmittedRun(place, recipe, number).jobs()
+    known = [(one["action"], one["state"], jobs.get(one["step"], (None, ""))[0]) for one in steps]
+    for step, state in zip(steps, states_of_steps(known, in_progress=in_progress), strict=True):
         step["state"] = state
+    spans = [span for one in steps if one["action"] != "reuse" and (span := _span(one, folders[one["step"]]))]
     return {
         "run": f"{recipe}/{number}",
         "recipe": recipe,
         "number": number,
-        "state": state_of(
-            [(step["action"], step["state"]) for step in steps], in_progress=is_in_progress(place, recipe, number)
-        ),
+        "state": state_of([(step["action"], step["state"]) for step in steps], in_progress=in_progress),
         "stop_requested": place.is_stopped(recipe, number) or _is_job_stopping(place, recipe, number),
         "created": plan.get("created"),
+        **time_of(plan.get("created") or 0.0, spans, in_progress=in_progress),
         "values": plan.get("values", {}),
         "notes": plan.get("notes", []),
         "warnings": plan.get("warnings", []),
@@ -76,3 +79,16 @@ def _step(planned: dict[str, Any], run: Run) -> dict[str, Any]:
         "shown": shown,
         "problem": problem,
     }
+
+
+def _span(step: dict[str, Any], run: Run) -> Span | None:
+    """None for a step that has not started, or of which it is not known when it ended."""
+    if step["shown"] is None:
+        return None
+    record = run.record
+    started, ended = record.get("started"), record.get("ended")
+    return (
+        None
+        if started is None or (ended is None and step["state"] != "running")
+        else (started, ended, record["attempts"])
+    )

@@ -1,7 +1,7 @@
 // A value with its interval on a line that starts at zero.
 import { Box, Text } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
-import { measure } from "@/ui";
+import { measure, signed as signedAs } from "@/ui";
 
 export interface Interval {
   value: number;
@@ -57,7 +57,8 @@ export function IntervalBar({ of, scale: [from, to], colour = 1, label }: Interv
 
 /** Three digits: an interval says how many there are. */
 export const brief = (value: number) => measure(Number(value.toPrecision(3)));
-const signed = (value: number) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${brief(Math.abs(value))}`;
+
+const signed = (value: number) => signedAs(Number(value.toPrecision(3)));
 
 /** A difference in figures. */
 export function Delta({ value, low, high }: { value: number; low: number | null; high: number | null }) {

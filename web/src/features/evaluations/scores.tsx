@@ -2,16 +2,9 @@
 import { Badge, Box, Flex, Text } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
 import { count, measure } from "@/ui";
-import { useVerdict } from "@/ui/verdict";
+import { toneOf, useVerdict } from "@/ui/verdict";
 import { brief, Delta, type Interval, IntervalBar, scaleOf } from "./interval";
 import type { Difference, Score, Scores } from "./queries";
-
-const TONES: Record<string, string> = {
-  better: "success",
-  worse: "danger",
-  equivalent: "accent",
-  "not worse": "accent",
-};
 
 /** The colour of a side: the baseline is quiet where there are others. */
 export function colourOf(side: string, scores: Pick<Scores, "sides" | "baseline">): number {
@@ -139,7 +132,7 @@ export function DifferenceLine({ difference, of }: { difference: Difference; of:
       </Text>
       <Delta value={delta} low={low} high={high} />
       {verdict && (
-        <Badge variant="subtle" colorPalette={TONES[verdict] ?? "gray"}>
+        <Badge variant="subtle" colorPalette={toneOf(verdict)}>
           {verdictOf(verdict)}
           {margin !== null && ` (${measure(margin)})`}
         </Badge>

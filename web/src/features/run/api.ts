@@ -69,6 +69,9 @@ export interface RunDetail {
   /** It was requested to stop; another request ends it at once. */
   stop_requested: boolean;
   created: number | null;
+  /** How long its steps have run, and how long the first one waited before: as of the answer. */
+  seconds: number | null;
+  waited: number | null;
   values: Record<string, unknown>;
   notes: string[];
   warnings: string[];

@@ -63,6 +63,7 @@ export class RunFollower {
   private listeners = new Set<() => void>();
   /** The steps of the longest curve: what is long is shown less often, as it is copied each time. */
   private points = 0;
+  private begun = new Set<string>();
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -97,9 +98,14 @@ export class RunFollower {
     }
   }
 
-  /** Curves that were fetched at once; those of events are laid over them. */
+  /** Whether the curves of a step that were fetched are shown. */
+  hasStarted = (step: string): boolean => this.begun.has(step);
+
+  /** Curves that were fetched, shown at once; those of events are laid over them. */
   start(step: string, curves: Record<string, Points>): void {
     const live = this.of(step);
+    this.begun.add(step);
+    this.dirty.add(step);
     for (const [key, given] of Object.entries(curves)) {
       const own = live.curves[key];
       const merged: Points = { steps: [...given.steps], values: [...given.values] };
@@ -108,7 +114,7 @@ export class RunFollower {
       live.curves[key] = merged;
       this.touch(step, key);
     }
-    this.later();
+    this.publish();
   }
 
   private of(step: string): LiveStep {

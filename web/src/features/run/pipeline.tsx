@@ -2,12 +2,14 @@
 import { Box, Flex, Spinner, Text } from "@chakra-ui/react";
 import { Link } from "@tanstack/react-router";
 import { CircleDashed, Flag } from "lucide-react";
-import { useEffect, useRef } from "react";
+import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { duration, percent } from "@/ui";
+import { useChosenInSight } from "@/ui/sight";
 import { isState, STATES, useStateName } from "@/ui/status";
 import type { RunName, RunStep } from "./api";
 import type { LiveStep } from "./live";
+import type { RunSearch } from "./search";
 import { stateOf } from "./useRun";
 
 export interface PipelineProps {
@@ -22,13 +24,7 @@ export interface PipelineProps {
 
 export function Pipeline({ name, steps, live, chosen, tab, hasResult }: PipelineProps) {
   const { t } = useTranslation();
-  const list = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    const row = list.current;
-    const here = row?.querySelector<HTMLElement>(`[data-step="${CSS.escape(chosen)}"]`);
-    if (row && here && row.scrollWidth > row.clientWidth)
-      row.scrollTo({ left: here.offsetLeft - row.clientWidth / 2 + here.clientWidth / 2 });
-  }, [chosen]);
+  const list = useChosenInSight<HTMLDivElement>(chosen);
   return (
     <Box as="nav" aria-label={t("run.steps")} minW={0}>
       <Flex
@@ -65,33 +61,50 @@ function ResultSeat({ name, isChosen }: { name: RunName; isChosen: boolean }) {
   const { t } = useTranslation();
   return (
     <Box as="li" flexShrink={0} mb={{ lg: 2 }}>
-      <Flex
-        asChild
-        align="center"
-        gap={2.5}
-        h={{ base: "36px", lg: "40px" }}
-        px={2.5}
-        borderRadius="l2"
-        bg={isChosen ? "bg.muted" : undefined}
-        _hover={{ bg: "bg.muted" }}
-        _focusVisible={{ outline: "2px solid", outlineColor: "accent.focusRing", outlineOffset: "-2px" }}
-      >
-        <Link
-          to="/runs/$recipe/$number"
-          params={name}
-          search={{}}
-          resetScroll={false}
-          aria-current={isChosen ? "step" : undefined}
-        >
-          <Box color="accent.fg" flexShrink={0}>
-            <Flag size={16} aria-hidden />
-          </Box>
-          <Text textStyle="small" fontWeight={isChosen ? "600" : "450"}>
-            {t("run.result")}
-          </Text>
-        </Link>
-      </Flex>
+      <SeatLink name={name} search={{}} isChosen={isChosen} height="40px">
+        <Box color="accent.fg" flexShrink={0}>
+          <Flag size={16} aria-hidden />
+        </Box>
+        <Text textStyle="small" fontWeight={isChosen ? "600" : "450"}>
+          {t("run.result")}
+        </Text>
+      </SeatLink>
     </Box>
+  );
+}
+
+interface SeatLinkProps {
+  name: RunName;
+  search: RunSearch;
+  isChosen: boolean;
+  /** In the list beside the contents; in the row of a phone all are equally high. */
+  height: string;
+  children: ReactNode;
+}
+
+function SeatLink({ name, search, isChosen, height, children }: SeatLinkProps) {
+  return (
+    <Flex
+      asChild
+      align="center"
+      gap={2.5}
+      h={{ base: "36px", lg: height }}
+      px={2.5}
+      borderRadius="l2"
+      bg={isChosen ? "bg.muted" : undefined}
+      _hover={{ bg: "bg.muted" }}
+      _focusVisible={{ outline: "2px solid", outlineColor: "accent.focusRing", outlineOffset: "-2px" }}
+    >
+      <Link
+        to="/runs/$recipe/$number"
+        params={name}
+        search={search}
+        resetScroll={false}
+        aria-current={isChosen ? "step" : undefined}
+      >
+        {children}
+      </Link>
+    </Flex>
   );
 }
 
@@ -111,7 +124,7 @@ function Seat({ name, step, live, isChosen, isLast, tab }: SeatProps) {
   const share = live?.phase?.total ? live.phase.done / live.phase.total : null;
   const said = state === "running" ? (share === null ? "" : percent(share)) : seconds ? duration(seconds) : "";
   return (
-    <Box as="li" data-step={step.step} position="relative" flexShrink={0}>
+    <Box as="li" position="relative" flexShrink={0}>
       {!isLast && (
         <Box
           hideBelow="lg"
@@ -124,41 +137,23 @@ function Seat({ name, step, live, isChosen, isLast, tab }: SeatProps) {
           aria-hidden
         />
       )}
-      <Flex
-        asChild
-        align="center"
-        gap={2.5}
-        h={{ base: "36px", lg: "44px" }}
-        px={2.5}
-        borderRadius="l2"
-        bg={isChosen ? "bg.muted" : undefined}
-        _hover={{ bg: "bg.muted" }}
-        _focusVisible={{ outline: "2px solid", outlineColor: "accent.focusRing", outlineOffset: "-2px" }}
-      >
-        <Link
-          to="/runs/$recipe/$number"
-          params={name}
-          search={{ step: step.step, tab }}
-          resetScroll={false}
-          aria-current={isChosen ? "step" : undefined}
-        >
-          <Sign state={state} />
-          <Box minW={0} flex={1}>
-            <Text textStyle="small" fontWeight={isChosen ? "600" : "450"} lineHeight="18px" truncate>
-              {step.step}
-            </Text>
-            <Text hideBelow="lg" textStyle="caption" color="fg.muted" truncate>
-              {step.stage}
-            </Text>
-          </Box>
-          <Text hideBelow="lg" textStyle="caption" color="fg.muted" fontVariantNumeric="tabular-nums">
-            {said}
+      <SeatLink name={name} search={{ step: step.step, tab }} isChosen={isChosen} height="44px">
+        <Sign state={state} />
+        <Box minW={0} flex={1}>
+          <Text textStyle="small" fontWeight={isChosen ? "600" : "450"} lineHeight="18px" truncate>
+            {step.step}
           </Text>
-          <Box as="span" srOnly>
-            {nameOf(state)}
-          </Box>
-        </Link>
-      </Flex>
+          <Text hideBelow="lg" textStyle="caption" color="fg.muted" truncate>
+            {step.stage}
+          </Text>
+        </Box>
+        <Text hideBelow="lg" textStyle="caption" color="fg.muted" fontVariantNumeric="tabular-nums">
+          {said}
+        </Text>
+        <Box as="span" srOnly>
+          {nameOf(state)}
+        </Box>
+      </SeatLink>
     </Box>
   );
 }

@@ -1,17 +1,17 @@
 // The finished card: what a run came to, its answers before and after, what it made, and what can be done with that.
-import { Box, Button, Flex, Grid, Text } from "@chakra-ui/react";
+import { Box, Button, Link as ChakraLink, Flex, Grid, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Combine, MessagesSquare, PackageOpen, Scale, ShieldCheck } from "lucide-react";
 import { useTranslation } from "react-i18next";
-import { headlines } from "@/features/runs/measures";
+import { DeltaOf, headlines } from "@/features/runs/measures";
 import { Copy, count, duration, Lines, measure, Section } from "@/ui";
+import { useVerdict } from "@/ui/verdict";
 import { answersQuery, changedIn } from "./answers";
 import type { RunDetail, RunName, RunStep } from "./api";
 import { BeforeAfter } from "./beforeAfter";
 
 const SHOWN = 2;
-const FIGURES = 4;
 /** What can be asked, exported or served; a dataset has a screen of its own. */
 const KINDS: ReadonlySet<string> = new Set(["adapter", "model", "gguf", "quantized", "export"]);
 const ANSWERING: ReadonlySet<string> = new Set(["generate", "evaluate"]);
@@ -35,20 +35,17 @@ export function Result({ name, detail }: { name: RunName; detail: RunDetail }) {
 
 function Figures({ detail }: { detail: RunDetail }) {
   const { t } = useTranslation();
-  const rows = detail.steps.flatMap((one) =>
-    one.shown ? [{ step: one.step, metrics: one.shown.metrics as never, stage: one.stage }] : [],
+  const verdictOf = useVerdict();
+  const found = headlines(
+    detail.steps.flatMap((one) =>
+      one.shown ? [{ step: one.step, stage: one.stage, metrics: one.shown.metrics }] : [],
+    ),
   );
-  const all = headlines(rows as never, FIGURES);
-  const measured = all.filter((one) => one.name !== "rows");
-  const found = measured.length ? measured : all;
-  const seconds = detail.steps
-    .filter((one) => one.action !== "reuse")
-    .reduce((sum, one) => sum + (one.shown?.seconds ?? 0), 0);
   return (
     <Grid
       as="dl"
       m={0}
-      templateColumns={{ base: "repeat(2, 1fr)", md: `repeat(${found.length + 1}, 1fr)` }}
+      templateColumns={{ base: "repeat(2, minmax(0, 1fr))", md: "repeat(auto-fit, minmax(180px, 1fr))" }}
       borderWidth="1px"
       borderColor="border"
       borderRadius="l3"
@@ -56,26 +53,35 @@ function Figures({ detail }: { detail: RunDetail }) {
       overflow="hidden"
     >
       {found.map((one) => (
-        <Flex key={one.name} direction="column" boxShadow="1px 1px 0 0 {colors.border.muted}" px={5} py={4} minW={0}>
+        <Flex
+          key={`${one.step} ${one.name}`}
+          direction="column"
+          boxShadow="1px 1px 0 0 {colors.border.muted}"
+          px={5}
+          py={4}
+          minW={0}
+        >
           <Text as="dt" textStyle="caption" color="fg.muted" truncate>
             {one.name.replaceAll("_", " ")}
           </Text>
           <Flex as="dd" m={0} align="baseline" gap={2} wrap="wrap">
             <Text textStyle="figure">{measure(one.value)}</Text>
-            {one.delta !== null && (
-              <Text
-                textStyle="small"
-                fontWeight="550"
-                fontVariantNumeric="tabular-nums"
-                color={one.delta >= 0 ? "success.fg" : "danger.fg"}
-              >
-                {one.delta >= 0 ? "+" : "−"}
-                {measure(Math.abs(one.delta))}
-              </Text>
-            )}
+            <Text as="span" textStyle="small" fontWeight="550">
+              <DeltaOf of={one} />
+            </Text>
           </Flex>
           <Text as="dd" m={0} textStyle="caption" color="fg.muted" truncate>
-            {one.step}
+            <ChakraLink asChild color="inherit">
+              <Link
+                to="/runs/$recipe/$number"
+                params={{ recipe: detail.recipe, number: String(detail.number) }}
+                search={{ step: one.step }}
+                resetScroll={false}
+              >
+                {one.step}
+              </Link>
+            </ChakraLink>
+            {one.verdict && ` · ${verdictOf(one.verdict)}`}
           </Text>
         </Flex>
       ))}
@@ -84,7 +90,7 @@ function Figures({ detail }: { detail: RunDetail }) {
           {t("runs.time")}
         </Text>
         <Text as="dd" m={0} textStyle="figure">
-          {duration(seconds)}
+          {detail.seconds === null ? "–" : duration(detail.seconds)}
         </Text>
         <Text as="dd" m={0} textStyle="caption" color="fg.muted">
           {t("run.stepsDone", { done: detail.steps.length, count: detail.steps.length })}

@@ -46,7 +46,7 @@ export function RunScreen({ recipe, number, search }: RunName & { search: RunSea
     <Page
       title={title}
       name={`${mark}${recipe} #${number}`}
-      description={detail && <Summary detail={detail} isBehind={run.isBehind} />}
+      description={detail && <Summary detail={detail} readAt={run.readAt} isBehind={run.isBehind} />}
       actions={detail && <Actions name={name} detail={detail} resume={resume} onChange={run.refresh} />}
     >
       {run.error && !detail ? (
@@ -117,19 +117,24 @@ export function RunScreen({ recipe, number, search }: RunName & { search: RunSea
   );
 }
 
+/** Seconds in the queue that are worth a word. */
+const LONG_WAIT = 5;
+
 /** When it was made, how long it took, how far it is. */
-function Summary({ detail, isBehind }: { detail: RunDetail; isBehind: boolean }) {
+function Summary({ detail, readAt, isBehind }: { detail: RunDetail; readAt: number; isBehind: boolean }) {
   const { t } = useTranslation();
-  const isRunning = isActive(detail.state);
-  const now = useNow(isRunning);
-  const own = detail.steps.filter((step) => step.action !== "reuse");
-  const spent = own.reduce((sum, step) => sum + (step.shown?.seconds ?? 0), 0);
+  useNow(isActive(detail.state)); // drawn again every second
+  const since = Math.max(0, Date.now() / 1000 - readAt);
+  const runs = detail.steps.some((step) => step.state === "running");
+  const waits = isActive(detail.state) && detail.seconds === null;
+  const took = detail.seconds === null ? null : detail.seconds + (runs ? since : 0);
+  const waited = detail.waited === null ? 0 : detail.waited + (waits ? since : 0);
   const done = detail.steps.filter((step) => step.state === "succeeded").length;
-  const took = isRunning && detail.created ? now - detail.created : spent;
   return (
     <Flex as="span" gap={2} wrap="wrap" columnGap={3} fontVariantNumeric="tabular-nums">
       {detail.created && <Ago at={detail.created} />}
-      <span>{duration(took)}</span>
+      {took !== null && <span>{t("run.took", { time: duration(took) })}</span>}
+      {waited >= LONG_WAIT && <span>{t("run.waited", { time: duration(waited) })}</span>}
       <span>{t("run.stepsDone", { done, count: detail.steps.length })}</span>
       {isBehind && (
         <Text as="span" color="warning.fg">

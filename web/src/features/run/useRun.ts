@@ -17,6 +17,8 @@ export interface FollowedRun {
   error: unknown;
   live: ReadonlyMap<string, LiveStep>;
   follower: RunFollower;
+  /** When the detail was read: seconds since 1970, on the browser's clock. */
+  readAt: number;
   /** Events cannot be had now; what is shown may be old. */
   isBehind: boolean;
   refresh: () => void;
@@ -84,6 +86,7 @@ export function useRun(name: RunName): FollowedRun {
     error: found.error,
     live,
     follower,
+    readAt: found.dataUpdatedAt / 1000,
     isBehind: !isEnded && isActive(detail?.state) && stream.state === "waiting",
     refresh,
   };
@@ -101,7 +104,7 @@ export function isStale(key: readonly unknown[], read: number, moved: ReadonlyMa
   return at !== undefined && what !== "curves" && read <= at + FRESH;
 }
 
-/** The curves of a step at once, before its events have come. */
+/** The curves of a step at once, before its events have come; true until they are shown. */
 export function useCurves(name: RunName, step: RunStep | undefined, follower: RunFollower): boolean {
   const { recipe, number } = name;
   const found = useQuery({
@@ -112,8 +115,12 @@ export function useCurves(name: RunName, step: RunStep | undefined, follower: Ru
   useEffect(() => {
     if (stepName && found.data) follower.start(stepName, found.data.curves);
   }, [stepName, found.data, follower]);
-  return found.isLoading;
+  return found.isLoading || (step !== undefined && found.isSuccess && !follower.hasStarted(step.step));
 }
+
+/** Why a step has not started, as a text of the page. */
+export const notStarted = (detail: RunDetail, state: string) =>
+  state === "removed" ? "run.removedHint" : isActive(detail.state) ? "run.notStartedHint" : "run.notStartedEnded";
 
 export const isActive = (state: string | undefined): boolean =>
   state === "running" || state === "queued" || state === "stopping";

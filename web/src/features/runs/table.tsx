@@ -13,13 +13,11 @@ export interface RunTableProps {
   height?: string;
   empty?: React.ReactNode;
   onEnd?: () => void;
-  /** How many measures of a run are shown. */
-  measures?: number;
   /** A first column: boxes to choose runs. */
   first?: Column<RunSummary>;
 }
 
-export function RunTable({ runs, onOpen, height, empty, onEnd, first, measures }: RunTableProps) {
+export function RunTable({ runs, onOpen, height, empty, onEnd, first }: RunTableProps) {
   const { t } = useTranslation();
   const columns: Column<RunSummary>[] = [
     { key: "name", title: t("runs.name"), width: "minmax(0, 1.4fr)", cell: (run) => <RunName {...run} /> },
@@ -35,7 +33,7 @@ export function RunTable({ runs, onOpen, height, empty, onEnd, first, measures }
             {run.reason}
           </Text>
         ) : (
-          <Headlines steps={run.steps} most={measures} />
+          <Headlines steps={run.steps} />
         ),
     },
     { key: "curve", title: t("live.loss"), width: "96px", wideOnly: true, cell: (run) => <LossCurve run={run} /> },

@@ -39,8 +39,9 @@ test("a value that is no number stays one that can be seen", () => {
 
 test("curves that were fetched and events that came before them are one curve", () => {
   const run = live(metric(3, 30), metric(4, 4));
+  expect(run.hasStarted("tune")).toBe(false);
   run.start("tune", { loss: { steps: [1, 2, 3], values: [1, 2, 3] } });
-  run.publish();
+  expect(run.hasStarted("tune")).toBe(true);
   expect(tune(run)?.curves.loss).toEqual({ steps: [1, 2, 3, 4], values: [1, 2, 30, 4] });
 });
 

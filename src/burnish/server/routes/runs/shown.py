@@ -49,7 +49,8 @@ class GroupStep(RunRow):
 
 
 class RunGroup(BaseModel):
-    """A whole run with its steps. `reason` says what is wrong with a damaged one."""
+    """A whole run with its steps. `reason` says why it did not succeed, or what is damaged. `seconds` is how long its
+    steps have run, `waited` how long the first one waited before."""
 
     run: str
     recipe: str
@@ -58,6 +59,7 @@ class RunGroup(BaseModel):
     reason: str | None
     created: float | None
     seconds: float | None
+    waited: float | None
     steps: list[GroupStep]
 
 
@@ -147,7 +149,8 @@ class RunStep(BaseModel):
 class RunDetail(BaseModel):
     """One run. `values` is its recipe; `cursor` is where `events?after=` begins that the answer does not have.
 
-    `stop_requested` says that it was requested to stop, and another request ends it at once.
+    `stop_requested` says that it was requested to stop, and another request ends it at once. `seconds` is how long its
+    steps have run, `waited` how long the first one waited before.
     """
 
     run: str
@@ -156,6 +159,8 @@ class RunDetail(BaseModel):
     state: str
     stop_requested: bool
     created: float | None
+    seconds: float | None
+    waited: float | None
     values: dict[str, Any]
     notes: list[str]
     warnings: list[str]

@@ -4,11 +4,12 @@ import { Activity } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { Block, EmptyState, KeyValue, measure, Section } from "@/ui";
 import type { TabProps } from "../tabs";
-import { stateOf } from "../useRun";
+import { isTraining, notStarted, stateOf } from "../useRun";
 import { Chosen, Notes } from "./chosen";
 import { Curves } from "./curves";
 import { Report } from "./report";
 
+const CURVES = 410;
 const shown = (value: unknown): string => (typeof value === "object" ? JSON.stringify(value) : measure(value));
 
 export function Overview({ name, step, live, isLoading, detail, search }: TabProps) {
@@ -25,9 +26,7 @@ export function Overview({ name, step, live, isLoading, detail, search }: TabPro
   if (!step.shown)
     return (
       <EmptyState icon={Activity} title={t("run.notStarted")}>
-        {stateOf(step, live) === "planned" && detail.state !== "running"
-          ? t("run.notStartedEnded")
-          : t("run.notStartedHint")}
+        {t(notStarted(detail, step.state))}
       </EmptyState>
     );
   if (isBare)
@@ -38,7 +37,7 @@ export function Overview({ name, step, live, isLoading, detail, search }: TabPro
     );
   return (
     <Flex direction="column" gap={{ base: 5, md: 6 }}>
-      {isLoading && !hasCurves && <Block height={330} />}
+      {isLoading && !hasCurves && isTraining(step, live) && <Block height={CURVES} />}
       {hasCurves && live && <Curves name={name} step={step} live={live} picked={search.at ?? null} />}
       {tables.map((table) => (
         <Report key={table.title} table={table} />

@@ -4,6 +4,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { Lines } from "@/ui";
 import { later } from "@/ui/later";
+import { useChosenInSight } from "@/ui/sight";
 import type { RunDetail, RunName, RunStep } from "../api";
 import type { LiveStep } from "../live";
 import { Overview } from "../overview";
@@ -54,6 +55,7 @@ export function StepTabs(props: TabProps) {
   const names = NAMES.filter((one) => !OF_TRAINING.has(one) || isTraining(step, live) || search.tab === one);
   const chosen = names.find((one) => one === search.tab) ?? "overview";
   const Shown = TABS[chosen];
+  const list = useChosenInSight<HTMLDivElement>(chosen);
   return (
     <Tabs.Root
       value={chosen}
@@ -70,6 +72,7 @@ export function StepTabs(props: TabProps) {
       }
     >
       <Tabs.List
+        ref={list}
         colorPalette="accent"
         overflowX="auto"
         overflowY="hidden"

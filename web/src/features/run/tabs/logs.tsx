@@ -10,14 +10,14 @@ import { Segments } from "@/ui/segments";
 import { filePath } from "../api";
 import { filtered, LEVELS, type Level, type LogLine, marked } from "../logs/lines";
 import { useLog } from "../logs/useLog";
-import { stateOf } from "../useRun";
+import { notStarted, stateOf } from "../useRun";
 import type { TabProps } from ".";
 
 const ROW = 20;
 const LONGEST = 4_000;
 const FILES = ["run.log", "console.log"] as const;
 
-export default function Logs({ name, step, live, search }: TabProps) {
+export default function Logs({ name, detail, step, live, search }: TabProps) {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const isGrowing = stateOf(step, live) === "running";
@@ -70,7 +70,7 @@ export default function Logs({ name, step, live, search }: TabProps) {
   if (!step.shown)
     return (
       <EmptyState icon={Search} title={t("run.notStarted")}>
-        {t("run.notStartedHint")}
+        {t(notStarted(detail, step.state))}
       </EmptyState>
     );
   return (
