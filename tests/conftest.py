@@ -116,25 +116,32 @@ def painted(monkeypatch):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _forked_workers():
-    """Workers of runs in this process are forked also where they need no torch: 0.03 s of a core instead of 0.4.
+def _forked_workers(quick_site):
+    """Workers of runs in this process are forked also where they need no torch: 0.03 s of a core instead of 0.4 to 1.3.
 
     A server is started for surroundings that are met a second time; the six that were used last stay. Workers and
     children with a process of their own are tested in `jobs`, and by every test that starts `burnish` as a command.
     """
     servers, met, with_torch = {}, Counter(), TorchServers()
+    usual = worker_environment().get("PYTHONPATH")
+    often_met = {usual, os.pathsep.join(filter(None, (str(quick_site), usual)))}
 
     def server_for(self, step):
         environment = worker_environment()
         if needs_torch(step.step.stage):
             return with_torch.of(environment)
-        surroundings = repr(forkserver._inherited(environment))
+        inherited = forkserver._inherited(environment)
+        surroundings = repr(inherited)
         met[surroundings] += 1
         server = servers.pop(surroundings, None)
         if server is None and forkserver.IS_SUPPORTED and met[surroundings] > 1:
             if len(servers) == 6:
                 servers.pop(next(iter(servers))).close()
-            server = forkserver.ForkServer(environment, libraries=())
+            path = environment.get("PYTHONPATH")
+            paths = os.pathsep.join(filter(None, (path, str(Path(__file__).parent))))
+            libraries = ("forked_data", "quick_stages") if path in often_met else ("quick_stages",)
+            server = forkserver.ForkServer({**environment, "PYTHONPATH": paths}, libraries)
+            server._inherited = inherited
         if server is not None:
             servers[surroundings] = server  # those used last come last
         return server

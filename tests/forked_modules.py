@@ -13,6 +13,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ _STAGES = tuple(
     for name in ("data.prepare", "train.sft", "train.dpo", "evals.evaluate", "models.generate", "models.merge")
 )
 """Imported too, 0.8 s of a core for each worker. Their modules keep nothing that a run or its surroundings change."""
+_OTHERS = ("forked_data", "transformers.models.qwen3.modeling_qwen3")
+"""Of data, and of the embedded model."""
 _usual_main = worker.main
 
 
@@ -64,6 +67,7 @@ if getattr(sys.modules["__main__"].__spec__, "name", None) == "burnish.jobs.fork
     worker.main = _main
     os.fsync = lambda descriptor: os.fstat(descriptor) and None  # as in the process of the tests
     Figure.savefig = save_unpainted
+    import_module("transformers.conversion_mapping").get_checkpoint_conversion_mapping("qwen3")  # makes a large table
 
 
 _WITHOUT_TORCH = ("burnish.stages.ship.smoke_test", "burnish.stages.models.served_chat")
@@ -88,7 +92,7 @@ class TorchServers:
             if len(self._servers) == _MOST:
                 self._servers.pop(next(iter(self._servers))).close()
             paths = os.pathsep.join(filter(None, (environment.get("PYTHONPATH"), str(Path(__file__).parent))))
-            libraries = (*forkserver.LIBRARIES, Path(__file__).stem, *_STAGES)
+            libraries = (*forkserver.LIBRARIES, Path(__file__).stem, *_STAGES, *_OTHERS)
             server = forkserver.ForkServer({**environment, "PYTHONPATH": paths}, libraries)
             server._inherited = inherited
         if server is not None:

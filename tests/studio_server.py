@@ -1,29 +1,31 @@
 """A server in a process of its own, asked over a real socket."""
 
 import json
-import os
-import subprocess
+import signal
 from contextlib import contextmanager
 
 import httpx
 
-from burnish.core.processes import module_command
 from burnish.studio.serving.logins import new_login
+from forked_servers import SERVERS
 
 
 class Studio:
     """A running server; `page` is a client that is logged in, `anyone` one that is not."""
 
-    def __init__(self, folder, *options):
+    def __init__(self, folder, *options, is_forked=True):
         self.folder, self._options, self._clients = folder, options, []
+        self._is_forked, self._said = is_forked, None
         self.start()
         self.anyone = self.client()
         self.page = self.log_in()
 
     def start(self, port=0):
-        options = ["--workspace", str(self.folder), "--port", str(port), "--parent", str(os.getpid()), *self._options]
-        self.process = subprocess.Popen(module_command("burnish.server", *options), stdout=subprocess.PIPE)
-        said = json.loads(self.process.stdout.readline())
+        options = ["--workspace", str(self.folder), "--port", str(port), *self._options]
+        if self._said is not None:  # of the one before
+            self._said.close()
+        self.process, self._said = SERVERS.start(options, is_forked=self._is_forked)
+        said = json.loads(self._said.readline())
         assert "address" in said, said
         self.address = said["address"]
 
@@ -39,9 +41,9 @@ class Studio:
         return client
 
     def stop(self):
-        self.process.terminate()
+        self.process.send_signal(signal.SIGTERM)
         self.process.wait(20)
-        self.process.stdout.close()
+        self._said.close()
 
     def close(self):
         for client in self._clients:
@@ -50,8 +52,9 @@ class Studio:
 
 
 @contextmanager
-def serving(folder, *options):
-    studio = Studio(folder, *options)
+def serving(folder, *options, is_forked=True):
+    """Without `is_forked`, its command names the workspace."""
+    studio = Studio(folder, *options, is_forked=is_forked)
     try:
         yield studio
     finally:

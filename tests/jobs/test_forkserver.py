@@ -90,7 +90,7 @@ def test_other_surroundings_need_a_process_of_its_own(prepared, server, monkeypa
     os.close(log)
 
 
-@pytest.mark.parametrize("name", ["BURNISH_WORKSPACE", "TORCHINDUCTOR_CACHE_DIR"])
+@pytest.mark.parametrize("name", ["BURNISH_WORKSPACE", "TORCHINDUCTOR_CACHE_DIR", "LAB_API_KEY"])
 def test_a_variable_that_no_import_reads_makes_no_other_surroundings(prepared, server, monkeypatch, name):
     """torch sets the second by itself, in the process of a launcher that imported its compiler."""
     monkeypatch.setenv(name, "/nowhere")

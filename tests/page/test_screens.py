@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from burnish.studio.serving.logins import new_login
 from page_tools import ROOT, WEB, browse, built, chromium, studio, tool
 
 VALUES = {"$recipe": "checks", "$number": "1", "$name": "no-such"}
@@ -36,6 +37,19 @@ def workspace(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def address_of(workspace):
+    """The address of its studio."""
+    with studio(workspace) as login:
+        yield login.partition("login#")[0]
+
+
+@pytest.fixture
+def login(workspace, address_of):
+    """An address that logs in once."""
+    return f"{address_of}login#token={new_login(workspace=workspace)}"
+
+
+@pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
     """Where the pictures go; BURNISH_SCREENSHOTS names a folder to keep them."""
     kept = os.environ.get("BURNISH_SCREENSHOTS")
@@ -47,19 +61,16 @@ def pictures(tmp_path_factory):
 @pytest.mark.some
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
-def test_every_screen_is_drawn_without_a_fault(workspace, pictures, theme, width):
+def test_every_screen_is_drawn_without_a_fault(login, pictures, theme, width):
     paths = [address(path) for path in SCREENS]
     assert len(paths) > 10
-    with studio(workspace) as login:
-        assert browse("screens.mjs", login, str(pictures), theme, str(width), *paths) == []
+    assert browse("screens.mjs", login, str(pictures), theme, str(width), *paths) == []
     assert len(list(pictures.glob(f"*-{width}-{theme}.png"))) == len(paths)
 
 
-def test_the_frame_of_all_screens_does_what_it_says(workspace):
-    with studio(workspace) as login:
-        assert browse("shell.mjs", login) == []
+def test_the_frame_of_all_screens_does_what_it_says(login):
+    assert browse("shell.mjs", login) == []
 
 
-def test_a_conversation_is_held_by_the_keyboard_and_survives_a_reload(workspace):
-    with studio(workspace) as login:
-        assert browse("playground.mjs", login) == []
+def test_a_conversation_is_held_by_the_keyboard_and_survives_a_reload(login):
+    assert browse("playground.mjs", login) == []

@@ -6,7 +6,14 @@ import shutil
 import pytest
 
 import burnish
+from forked_servers import SERVERS
 from studio_server import serving
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _servers():
+    yield
+    SERVERS.close()
 
 
 @pytest.fixture(scope="module")

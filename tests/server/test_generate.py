@@ -159,7 +159,7 @@ def test_a_server_that_stops_ends_its_answers_and_its_models(tmp_path, until):
         asking.start()
         with studio.page.stream("POST", "/api/v1/generate", json={"models": [POCKET], **question}) as answer:
             until(lambda: answering() == [2])
-            studio.process.terminate()
+            studio.process.send_signal(signal.SIGTERM)
             assert studio.process.wait(4) is not None
             assert "event: done" not in list(answer.iter_lines())
         asking.join(20)

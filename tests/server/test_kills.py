@@ -80,8 +80,6 @@ def submitting(studio, number, answered):
 def end(one, number):
     one.process.send_signal(number)
     one.process.wait(60)
-    if one.process.stdout is not None:
-        one.process.stdout.close()
 
 
 def processes_of(folder):
@@ -117,7 +115,7 @@ PARTS = [pytest.param(50, part, marks=pytest.mark.torture, id=f"50-{part}") for 
 @pytest.mark.parametrize(("kills", "part"), [pytest.param(4, 4, id="4"), *PARTS])
 def test_kills_of_server_and_worker_lose_no_job_and_finish_none_twice(folder, until, kills, part):
     chance, answered, killed, restarts, in_flight = random.Random(part), [], Counter(), 0, 0
-    with serving(folder) as studio:
+    with serving(folder, is_forked=False) as studio:
         port, worker = int(studio.address.rpartition(":")[2]), Worker(folder)
         both, number = {"server": studio, "worker": worker}, 0
         while killed.total() < kills:

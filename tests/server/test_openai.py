@@ -1,6 +1,7 @@
 """OpenAI's own client drives a fine-tune of the embedded model: upload, start, stream, cancel, pause, resume."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -77,7 +78,7 @@ def test_a_server_that_stops_ends_the_stream_of_a_job(tmp_path):
         with studio.page.stream("GET", path, params={"stream": True}) as answer:
             said = answer.iter_lines()
             assert "Created fine-tuning job" in next(said)
-            studio.process.terminate()
+            studio.process.send_signal(signal.SIGTERM)
             assert studio.process.wait(4) is not None
             assert "data: [DONE]" not in list(said)
 

@@ -101,7 +101,7 @@ def test_a_server_with_open_streams_ends_within_seconds(tmp_path, until):
             reader = Reader(studio.page, run.path("/events"))
             reader.start()
             until(lambda: len(reader.seen) == 5)
-            studio.process.terminate()
+            studio.process.send_signal(signal.SIGTERM)
             assert studio.process.wait(4) is not None
             reader.is_refused = True
         reader.join(20)

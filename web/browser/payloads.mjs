@@ -20,7 +20,8 @@ for (const path of PATHS.split(" ")) {
       .getByRole("radio", { name })
       .or(reader.page.getByRole("button", { name, exact: true }))
       .first();
-    if (await view.isVisible().catch(() => false)) await view.click({ timeout: 2000 }).catch(() => undefined);
+    if (!(await view.isVisible().catch(() => false))) continue;
+    await view.click({ timeout: 2000 }).catch(() => undefined);
     await reader.page.waitForTimeout(150);
   }
   const rows = reader.page.getByRole("option").or(reader.page.locator("[data-row] button, button[data-row]"));

@@ -36,6 +36,8 @@ LARGEST_MESSAGE = 1 << 20
 """In bytes."""
 _OWN_VARIABLES = ("BURNISH_", "PYTEST_", "TORCHINDUCTOR_CACHE_DIR")
 """Variables that no library reads when it is imported: a worker gets the launcher's own. The last is set by torch."""
+_KEY = "_API_KEY"
+"""The end of the names of others: keys of endpoints."""
 _SECONDS = 0.2
 _UNKNOWN = -9
 """The status (SIGKILL) of a worker whose server was killed: memory that runs out is the likely cause."""
@@ -188,5 +190,9 @@ def _inherited(environment: Mapping[str, str]) -> dict[str, Any]:
     import resource  # not on Windows
 
     limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
-    variables = {name: value for name, value in environment.items() if not name.startswith(_OWN_VARIABLES)}
+    variables = {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(_OWN_VARIABLES) and not name.endswith(_KEY)
+    }
     return {"variables": variables, "limits": limits, "cores": os.sched_getaffinity(0), "user": os.geteuid()}
