@@ -12,7 +12,7 @@ import pytest
 
 from burnish.core import catalog
 from burnish.core.catalog import stages
-from burnish.jobs.worker import extra_with
+from burnish.jobs.performing import extra_with
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -124,6 +124,14 @@ class Context:
     Errors: RunError `run.input-changed` if it has changed already.
     """
 
+    processes: int = 1
+    """So many processes run the stage, each with a share of the work."""
+    rank: int = 0
+    """Which of them this is. The first one, 0, reports and makes the artifact; `out` and `scratch` of the others are
+    their own, and are removed."""
+    first_scratch: Path | None = None
+    """In the others: `scratch` of the first one, to be read only."""
+
     def input(self, name: str) -> Input:
         """The input of a field, by its dotted path, such as `data` or `source.0.ref`."""
         return self.inputs[name]
@@ -132,6 +140,10 @@ class Context:
     def stopping(self) -> bool:
         """True once a stop is requested: save what is needed, then raise RunError `run.interrupted`."""
         return self.is_stopping()
+
+
+class ShareDoneError(Exception):
+    """This process, not the first one of its step, has done its share of the work."""
 
 
 class StopRequestedError(Exception):

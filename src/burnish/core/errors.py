@@ -162,6 +162,8 @@ CODES = {
     "run.not-proven": "A check of the training on its own rows does not hold.",
     "run.smoke-test-failed": "A required check of a running endpoint does not hold.",
     "run.certificate-failed": "A model is not what its parent is: a check of its certificate does not hold.",
+    "run.rank-silent": "One of the processes of a step has stopped doing anything.",
+    "run.ranks-differ": "The processes of one training do not agree on what they compute.",
     "run.not-finite": "A loss, a gradient or the logits of a next token are not finite.",
     "run.bad-reward": "A reward failed, or gave something other than one finite number for each completion.",
     "run.call-limit": "The limit of calls to an endpoint, or of the tokens that it counts, is reached.",

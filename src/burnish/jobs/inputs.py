@@ -2,14 +2,14 @@
 
 import contextlib
 import shutil
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from burnish.core.catalog import restore_checkpoints
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError
-from burnish.core.events import Note
+from burnish.core.events import Event, Note
 from burnish.core.inputs.checkpoints import checkpoints_in, has_checkpoint
 from burnish.core.inputs.checks import InputWatch, check_fetched
 from burnish.core.inputs.references import fetched
@@ -83,9 +83,11 @@ def watched(
 
 
 @contextlib.contextmanager
-def restored(inputs: dict[str, Input], cache: Path, known: dict[str, Any], run: Run) -> Generator[dict[str, Input]]:
+def restored(
+    inputs: dict[str, Input], cache: Path, known: dict[str, Any], emit: Callable[[Event], None]
+) -> Generator[dict[str, Input]]:
     """The inputs with every checkpoint restored to a folder that can be loaded; the checkpoint itself may then go."""
     with held(one for value in inputs.values() for one in checkpoints_in(value)):
         if any(map(has_checkpoint, inputs.values())):
-            inputs = restore_checkpoints()(inputs, cache, known, run.events.append)
+            inputs = restore_checkpoints()(inputs, cache, known, emit)
     yield inputs

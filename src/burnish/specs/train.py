@@ -265,6 +265,13 @@ class CheckpointSpec(Spec):
     """Keep all checkpoints after the run too, so that `burnish replay` can start from one of them."""
 
 
+class LaunchSpec(Spec):
+    """On how many processes a training runs. Any number makes the same steps, up to rounding."""
+
+    processes: Annotated[int, RUNTIME] = Field(default=1, ge=1, le=1024)
+    """Processes on this machine, each with a share of the rows of every step; on CUDA, each has a device of its own."""
+
+
 class TrainSpec(Spec):
     """Settings shared by all kinds of training."""
 
@@ -320,6 +327,8 @@ class TrainSpec(Spec):
     """The device to train on."""
     threads: Threads = "auto"
     """Number of CPU threads."""
+    launch: LaunchSpec = LaunchSpec()
+    """On how many processes to train."""
     resume: Annotated[str, Runtime(("auto", "never"))] = "auto"
     """`auto` resumes from the newest valid checkpoint of the same step, `never` starts from scratch, a path resumes
     from that checkpoint, where settings such as learning_rate may differ."""

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from burnish.core import fingerprint
-from burnish.core.context import Context
+from burnish.core.context import Context, ShareDoneError
 from burnish.core.errors import AskError
 from burnish.core.events import Chosen, Event, Note
 from burnish.models.probing import causal_model
@@ -39,6 +39,7 @@ from burnish.train.passes import Passes
 from burnish.train.precision import Start, give_whole_model
 from burnish.train.proofs import running as proofs
 from burnish.train.proofs.subject import NOTHING, Known, Subject
+from burnish.train.ranks import Ranks, joined
 from burnish.train.reporting import curve, ledger
 from burnish.train.reporting.ledger import LedgerType
 from burnish.train.resolve import Resolved
@@ -92,6 +93,24 @@ def fit(
     ModelError `model.broken` when the rows have tokens outside the model's embedding.
     """
     source = source or GivenRows(rows, held_out, complete)
+    with joined(ctx.rank, ctx.processes, resolved.device) as ranks:
+        return _fit(spec, ctx, ranks, model, rows, held_out, resolved, start, objective, known, source)
+
+
+def _fit(
+    spec: TrainSpec,
+    ctx: Context,
+    ranks: Ranks,
+    model: nn.Module,
+    rows: TokenisedRows,
+    held_out: TokenisedRows | None,
+    resolved: Resolved,
+    start: Start | None,
+    objective: Objective,
+    known: Known,
+    source: Source,
+) -> Fitted:
+    first_scratch = ctx.first_scratch or ctx.scratch
     ready.check_tokens(model, rows, held_out)
     method = getattr(spec, "method", None)
     save_dtype = method.save_dtype if isinstance(method, WholeModelSpec) else None
@@ -109,6 +128,7 @@ def fit(
     if is_fused and not fused.layers:
         ctx.emit(Note(text="the adapters are computed by PEFT: burnish's own layers differ from them for this model"))
     _report_attention(spec, scorer, ctx.emit)
+    ranks.refuse_differences("how the model is computed", scorer.ways)
     lora_plus = method.lora_plus if isinstance(method, LoraSpec) else None
     optimizer = Optimizer(model, spec.optimizer, {} if start is None else start.masters(model), lora_plus)
     dropout = TokenDropout(model, spec.seed)
@@ -117,7 +137,7 @@ def fit(
     plan = plan_of(spec, rows, ctx.emit, source)
     settings = settings_of(spec, plan, resolved, ctx.emit)
     keep = MAX_COUNT if spec.checkpoint.archive else spec.checkpoint.keep
-    checkpoints = CheckpointFolder(ctx.scratch / "checkpoints", keep)
+    checkpoints = CheckpointFolder(first_scratch / "checkpoints", keep)
     passes = Passes(
         scorer,
         objective,
@@ -128,6 +148,7 @@ def fit(
         dropout=dropout,
         emit=ctx.emit,
         is_stopping=lambda: ctx.stopping,
+        ranks=ranks,
     )
     origin = _origin(spec, ctx, rows, held_out, optimizer)
     visits, only_proves = plan.visits(settings.total_steps), spec.prove == "only"
@@ -143,7 +164,8 @@ def fit(
         plan,
         settings,
         checkpoints=checkpoints,
-        ledger_path=ctx.scratch / "ledger" / "visits.bin",
+        ledger_path=first_scratch / "ledger" / "visits.bin",
+        own_ledger=ctx.scratch / "ledger" / "visits.bin",
         origin=origin,
         emit=ctx.emit,
     )
@@ -151,7 +173,8 @@ def fit(
     if only_proves and requested not in ("auto", "never"):
         ctx.emit(Note(text=f"prove: the training is checked as it starts, not from {requested}"))
     resumed_from, continues = _resume("never" if only_proves else requested, loop, checkpoints, ctx.emit)
-    checkpoints.refuse_without_room(loop.checkpoint_bytes())
+    if ranks.is_first:
+        checkpoints.refuse_without_room(loop.checkpoint_bytes())
     ctx.check_settings()
     is_resumed = resumed_from is not None
 
@@ -159,11 +182,12 @@ def fit(
         loop.begin()
         return proofs.subject_of(passes, material, spec, visits.rows, known, is_resumed)
 
-    proved = proofs.prove_once(subject, spec.prove, ctx, is_resumed)
+    with passes.alone():  # each process, with its device, is proven
+        proved = proofs.prove_once(subject, spec.prove, ctx, is_resumed)
     if only_proves:
         proofs.publish(ctx)
         return Fitted(dict(proved), {}, is_proof=True)
-    if resumed_from is None:
+    if resumed_from is None and ranks.is_first:
         checkpoints.clear()
     if known.tokenizer is not None:
         write_shared(ctx.scratch / "model", known.tokenizer, resolved.dtype)
@@ -172,6 +196,8 @@ def fit(
     with _tracking(spec, ctx, loop.state.step, continues) as tracking:
         loop.emit = tracking.emit
         state = loop.run()
+    if not ranks.is_first:
+        raise ShareDoneError
     source.publish(ctx.out, state.step)
     measure = "loss" if measured is None else measured.measure
     _take_best(settings, state, checkpoints, optimizer, ctx.emit, measure)
@@ -238,7 +264,7 @@ def _resume(
 
     A named checkpoint is superseded by a newer one of this run, once there is one.
     """
-    newest, damaged = (None, []) if requested == "never" else checkpoints.newest()
+    newest, damaged = (None, []) if requested == "never" else loop.ranks.of_first(checkpoints.newest)
     for sentence in damaged:
         emit(Note(level="warning", text=sentence))
     checkpoint, named = None if newest is None else load(newest), None
@@ -251,6 +277,9 @@ def _resume(
     if "ledger_sha256" not in checkpoint.state:
         text = f"the checkpoint of step {loop.state.step} has no digest of the row ledger: rows.parquet is not checked"
         emit(Note(level="warning", text=f"{text} up to that step"))
+    loop.ranks.gathered(None)  # all have read the checkpoint
+    if not loop.ranks.is_first:
+        return loop.state.step, named is None
     checkpoints.forget_after(loop.state.step)
     if named is not None:
         loop.take_ledger_of(named)
@@ -273,7 +302,8 @@ def _tracking(spec: TrainSpec, ctx: Context, step: int, continues: bool) -> Trac
     folder = ctx.out.parent  # runs/<recipe>/<number>/<step>
     name = "-".join(folder.parts[-3:])
     settings = spec.model_dump(mode="json")
-    return Tracking(spec.track, ctx.scratch / "trackers", name, settings, ctx.emit, step=step, continues=continues)
+    names = spec.track if ctx.rank == 0 else ()
+    return Tracking(names, ctx.scratch / "trackers", name, settings, ctx.emit, step=step, continues=continues)
 
 
 def _take_best(

@@ -55,6 +55,11 @@ class Forward:
         return not self.packs
 
     @property
+    def ways(self) -> tuple[Any, ...]:
+        """What was found of this model, and decides how rows are computed."""
+        return self.packs, self.shares_prompts, self._sends_positions, self._keeps_logits, self.uses_own_head
+
+    @property
     def uses_own_head(self) -> bool:
         """True if the model's own forward computes the logits."""
         return self._trunk is None

@@ -1,7 +1,7 @@
 """The training loop: steps, evaluation, checkpoints, and every way in which a run may stop.
 
 It does not depend on the source of the rows or the use of the weights. A run that is killed at any moment and
-resumed makes the same steps, bit for bit on a CPU. One process on one device.
+resumed makes the same steps, bit for bit on a CPU. Of several processes, all make the steps, and the first one writes.
 """
 
 import math
@@ -53,14 +53,16 @@ class Loop:
         ledger_path: Path,
         origin: Origin,
         emit: Callable[[Event], None],
+        own_ledger: Path | None = None,
     ):
+        """`own_ledger` is written by this process; other than the run's, `ledger_path`, if it is not the first one."""
         self._passes, self.optimizer, self.objective = passes, passes.optimizer, passes.objective
         self.material, self.held_out = material, held_out
         self.plan, self.settings, self.checkpoints = plan, settings, checkpoints
-        self._ledger_path, self.origin = ledger_path, origin
+        self._ledger_path, self._own_ledger, self.origin = ledger_path, own_ledger or ledger_path, origin
         self._ledger_type = LedgerType(self.objective.row_values)
         self.emit = emit
-        self.state = passes.state
+        self.state, self.ranks = passes.state, passes.ranks
         self._ledger_offset = 0
         self._writer = CheckpointWriter(checkpoints, lambda event: self.emit(event))
         self._saved_step: int | None = None
@@ -102,7 +104,7 @@ class Loop:
         self.lineage = list(checkpoint.state["lineage"])
         if named is not None:
             self.lineage.append(lineage_entry(named, state.step, changes))
-        self._ledger_offset = checkpoint.state["ledger_offset"]
+        self._ledger_offset = checkpoint.state["ledger_offset"] if self.ranks.is_first else 0
         self._saved_step = self.state.step
         restore_randomness(checkpoint.randomness)
         return changes
@@ -162,7 +164,7 @@ class Loop:
         `machine.no-disk`; those of a checkpoint that cannot be written.
         """
         self.begin()
-        self._ledger = RowLedger(self._ledger_path, self._ledger_offset)
+        self._ledger = RowLedger(self._own_ledger, self._ledger_offset)
         began, before = time.monotonic(), self.state.seconds
         self._reporter = Reporter(self.plan, self.settings, self.state, self.emit)
         self._passes.scorer.model.train()
@@ -177,7 +179,7 @@ class Loop:
                 if self.state.step % self.settings.save_every == 0 or self._is_finished():
                     self.save()
             self._writer.wait()
-            self._refuse_damaged_ledger(self._ledger_path, self.state.step, self._ledger.write(), self._ledger.sha256)
+            self._refuse_damaged_ledger(self._own_ledger, self.state.step, self._ledger.write(), self._ledger.sha256)
             return self.state
         except StopRequestedError:
             self.save()
@@ -224,8 +226,11 @@ class Loop:
             randomness=capture_randomness(),
         )
         best = self.state.best_step if self.settings.keep_best else None
-        self._writer.save(step, checkpoint, best, first=lambda: self._flush_ledger(step))
         self._saved_step = step
+        self.ranks.refuse_differences(f"the sum of the weights after step {step}", self.optimizer.checksum())
+        if not self.ranks.is_first:
+            return
+        self._writer.save(step, checkpoint, best, first=lambda: self._flush_ledger(step))
         self.material.saved([*self.checkpoints.steps(), step])
 
     def _flush_ledger(self, step: int) -> None:

@@ -1,12 +1,15 @@
 """Passes over rows in micro-batches that fit into memory: the gradient of a step, the loss of held-out rows.
 
-When memory runs out, the micro-batches are halved and the pass is repeated: divisors are over all of its rows, and
-dropout masks depend on tokens alone, so the result is the same. The state keeps the smaller size for all later passes.
+Each process of a training computes its share of the rows, and all have the results. When memory runs out in one of
+them, the micro-batches are halved and the pass is repeated: divisors are over all of its rows, and dropout masks depend
+on tokens alone, so the result is the same. The state keeps the smaller size for all later passes.
 """
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,14 +19,15 @@ from numpy.typing import NDArray
 from burnish.core.context import StopRequestedError
 from burnish.core.errors import MachineError
 from burnish.core.events import Event, Note
-from burnish.core.faults import first_line, is_out_of_memory
-from burnish.train.batches import Batch, TokenisedRows, make_batch, micro_batches
+from burnish.core.faults import is_out_of_memory
+from burnish.train.batches import Batch, TokenisedRows, make_batch, micro_batches, shares
 from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
 from burnish.train.checkpoints.state import TrainState
 from burnish.train.dropout import TokenDropout, generator_states
 from burnish.train.objectives.balance import Balance
 from burnish.train.objectives.objective import Objective, Whole
 from burnish.train.optim.optimizers import Optimizer
+from burnish.train.ranks import ALONE, NoMemoryError, Ranks, flattened
 from burnish.train.scoring import Scorer
 
 
@@ -53,8 +57,9 @@ class ForwardPasses:
         *,
         emit: Callable[[Event], None],
         is_stopping: Callable[[], bool],
+        ranks: Ranks = ALONE,
     ):
-        self.scorer, self.state = scorer, state
+        self.scorer, self.state, self.ranks = scorer, state, ranks
         self.emit, self._is_stopping = emit, is_stopping
         self._device = scorer.causal.device
 
@@ -68,18 +73,29 @@ class ForwardPasses:
             while True:
                 computed, of = self.fitting(data, rows)
                 try:
-                    found = list[tuple[NDArray[np.int64], Any]]()
-                    for part in self._split(computed, of):
-                        self.raise_if_stopping()
-                        found.append((part, run(self._made(computed, part))))
-                    return found
-                except (RuntimeError, MemoryError) as error:
-                    if not is_out_of_memory(error):
-                        raise
-                    reason = first_line(error)
+                    return flattened(self.ranks.gathered(self.ranks.together(partial(self._each, computed, of, run))))
+                except NoMemoryError as error:
+                    reason = str(error)
                 self._shrink(computed, of, reason)
         finally:
             self.scorer.model.train()
+
+    def _each(self, data: TokenisedRows, rows: NDArray[np.int64], run: Callable[[Batch], Any]) -> list[Any]:
+        """(rows, result) of this process's micro-batches."""
+        found = list[tuple[NDArray[np.int64], Any]]()
+        for part in self._mine(data, rows):
+            self.raise_if_stopping()
+            found.append((part, run(self._made(data, part))))
+        return found
+
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """Compute everything in this process, without the others."""
+        together, self.ranks = self.ranks, ALONE
+        try:
+            yield
+        finally:
+            self.ranks = together
 
     def fitting(self, data: TokenisedRows, rows: NDArray[np.int64]) -> tuple[TokenisedRows, NDArray[np.int64]]:
         """The rows as they are computed: each sequence by itself, where allowed, once a whole row did not fit."""
@@ -91,8 +107,16 @@ class ForwardPasses:
     def _made(self, data: TokenisedRows, part: NDArray[np.int64]) -> Batch:
         return make_batch(data, part, self._device, share_prompts=self.scorer.shares_prompts)
 
-    def _split(self, data: TokenisedRows, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        return micro_batches(data.lengths, rows, self.state.micro_batch_tokens, self.scorer.one_by_one)
+    def _split(self, data: TokenisedRows, rows: NDArray[np.int64]) -> list[list[NDArray[np.int64]]]:
+        """The micro-batches of each process."""
+        limit, alone = self.state.micro_batch_tokens, self.scorer.one_by_one
+        return [
+            micro_batches(data.lengths, share, limit, alone) for share in shares(data.lengths, rows, self.ranks.size)
+        ]
+
+    def _mine(self, data: TokenisedRows, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """The micro-batches of this process."""
+        return self._split(data, rows)[self.ranks.rank]
 
     def raise_if_stopping(self) -> None:
         """StopRequestedError when the run is requested to stop."""
@@ -108,7 +132,8 @@ class ForwardPasses:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         longest = int(data.lengths[rows].max())
-        largest = max((int(data.lengths[part].sum()) for part in self._split(data, rows) if len(part) > 1), default=0)
+        parts = flattened(self._split(data, rows))
+        largest = max((int(data.lengths[part].sum()) for part in parts if len(part) > 1), default=0)
         if largest == 0 and not (data.may_part and data.width > 1):
             raise MachineError(
                 "machine.no-memory",
@@ -141,8 +166,9 @@ class Passes(ForwardPasses):
         dropout: TokenDropout | None,
         emit: Callable[[Event], None],
         is_stopping: Callable[[], bool],
+        ranks: Ranks = ALONE,
     ):
-        super().__init__(scorer, state, emit=emit, is_stopping=is_stopping)
+        super().__init__(scorer, state, emit=emit, is_stopping=is_stopping, ranks=ranks)
         self.objective, self.optimizer = objective, optimizer
         self.max_grad_norm, self.balance, self._dropout = max_grad_norm, balance, dropout
         self.assumed: torch.Tensor | None = None
@@ -160,38 +186,56 @@ class Passes(ForwardPasses):
         whole, repeated = self._surveyed(data, rows), False
         while True:
             computed, of = self.fitting(data, rows)
-            width = data.width // computed.width
             randomness, drawn = capture_randomness(), generator_states(self._device)
             try:
-                numbers, parts = self._accumulate(computed, of, whole)
+                found = self._of_all(computed, of, *self._accumulate(computed, of, whole))
                 norm = self.optimizer.clip(self.max_grad_norm)
                 if repeated:
                     self._report_repeated(drawn)
-                return Gradient(
-                    torch.cat([numbers[:2], norm.reshape(1), numbers[2:]]),
-                    torch.cat([row_values for _, row_values in parts], 1),
-                    np.concatenate([batch.rows for batch, _ in parts]) // width,
-                    np.concatenate([batch.learned for batch, _ in parts]),
+                return replace(
+                    found,
+                    numbers=torch.cat([found.numbers[:2], norm.reshape(1), found.numbers[2:]]),
+                    rows=found.rows // (data.width // computed.width),
                 )
             except StopRequestedError:
                 self.optimizer.zero_grad()
                 restore_randomness(randomness)
                 raise
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                reason = first_line(error)
+            except NoMemoryError as error:
+                reason = str(error)
             self.optimizer.zero_grad()
             self._shrink(computed, of, reason)
             restore_randomness(randomness)
             repeated = True
+
+    def _of_all(
+        self,
+        data: TokenisedRows,
+        rows: NDArray[np.int64],
+        numbers: torch.Tensor,
+        parts: list[tuple[Batch, torch.Tensor]],
+    ) -> Gradient:
+        """What all processes found in a step; the gradients of the masters are summed, too."""
+        if self.ranks.is_alone:
+            row_values = torch.cat([values for _, values in parts], 1)
+            learned = np.concatenate([batch.learned for batch, _ in parts])
+            return Gradient(numbers, row_values, np.concatenate([batch.rows for batch, _ in parts]), learned)
+        places = {row: place for place, row in enumerate(rows.tolist())}
+        row_values = numbers.new_zeros(1 + len(self.objective.row_values), len(rows))
+        for batch, values in parts:
+            row_values[:, [places[row] for row in batch.rows.tolist()]] = values
+        reached = np.array(self.ranks.gathered(self.optimizer.reached)).any(0)
+        self.ranks.sum([numbers, row_values, *self.optimizer.gradients(reached.tolist())])
+        return Gradient(numbers, row_values, rows, data.learned_of(rows).sum(1))
 
     def prepare(self, data: TokenisedRows, rows: NDArray[np.int64]) -> None:
         """Prepare the first batch of the next step while the device works on this one."""
         if not self._runs_ahead:
             return
         data, rows = self.fitting(data, rows)
-        part = self._split(data, rows)[0]
+        part = next(iter(self._mine(data, rows)), None)
+        if part is None:
+            return
         try:
             self._ahead = part.tobytes(), self._made(data, part)
         except (RuntimeError, MemoryError) as error:  # the step itself handles it
@@ -212,12 +256,18 @@ class Passes(ForwardPasses):
     def _accumulate(
         self, data: TokenisedRows, rows: NDArray[np.int64], whole: Whole
     ) -> tuple[torch.Tensor, list[tuple[Batch, torch.Tensor]]]:
-        """Add the gradients of all micro-batches; returns losses and metrics [2 + M], and the row values of each."""
+        """Add the gradients of this process's micro-batches; returns losses and metrics [2 + M], and the row values
+        of each. Errors: those of `Ranks.together`."""
+        counts = self._expert_counts(data, rows)
+        return self.ranks.together(partial(self._backward, data, rows, whole, counts))
+
+    def _backward(
+        self, data: TokenisedRows, rows: NDArray[np.int64], whole: Whole, counts: torch.Tensor | None
+    ) -> tuple[torch.Tensor, list[tuple[Batch, torch.Tensor]]]:
         objective, parts = self.objective, list[tuple[Batch, torch.Tensor]]()
         total = torch.zeros(2 + len(objective.metrics), device=self._device)
-        split, tokens = self._split(data, rows), int(data.lengths[rows].sum())
-        counts = self._expert_counts(data, split)
-        for part in split:
+        tokens = int(data.lengths[rows].sum())
+        for part in self._mine(data, rows):
             self.raise_if_stopping()
             batch = self._batch(data, part)
             scored = objective.score(self.scorer, batch, whole)
@@ -246,16 +296,24 @@ class Passes(ForwardPasses):
         return replace(whole, surveyed=torch.stack([part for _, part in parts]).sum(0))
 
     @torch.no_grad()
-    def _expert_counts(self, data: TokenisedRows, split: list[NDArray[np.int64]]) -> torch.Tensor | None:
-        """How often each expert is chosen in the step [experts]; the passes draw the step's own random numbers."""
-        if self.balance is None or len(split) == 1:
+    def _expert_counts(self, data: TokenisedRows, rows: NDArray[np.int64]) -> torch.Tensor | None:
+        """How often each expert is chosen in the step [experts]; the passes draw the step's own random numbers.
+
+        None where the only micro-batch of a step counts itself.
+        """
+        balance = self.balance
+        if balance is None or len(flattened(self._split(data, rows))) == 1:
             return None
-        randomness, counts = capture_randomness(), list[torch.Tensor]()
-        for part in split:
-            self.raise_if_stopping()
-            counts.append(self.balance.counts(self.scorer.route(self._batch(data, part))))
-        restore_randomness(randomness)
-        return torch.stack(counts).sum(0)
+
+        def counted() -> list[torch.Tensor]:
+            randomness, counts = capture_randomness(), list[torch.Tensor]()
+            for part in self._mine(data, rows):
+                self.raise_if_stopping()
+                counts.append(balance.counts(self.scorer.route(self._batch(data, part))))
+            restore_randomness(randomness)
+            return counts
+
+        return torch.stack(flattened(self.ranks.gathered(self.ranks.together(counted)))).sum(0)
 
     def _batch(self, data: TokenisedRows, part: NDArray[np.int64]) -> Batch:
         ahead, self._ahead = self._ahead, None

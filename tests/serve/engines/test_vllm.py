@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from burnish.jobs.worker import quiet_libraries
+from burnish.jobs.logs import quiet_libraries
 from burnish.serve.engines.protocol import Asked, Draw, End, EngineError, Token
 from burnish.serve.engines.supervision import Limits
 from burnish.serve.engines.vllm import VllmEngine, vllm_arguments

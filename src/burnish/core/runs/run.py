@@ -5,6 +5,7 @@ job.json       input of the worker    run.log        log, level DEBUG (see `core
 spec.json      settings, resolved     console.log    terminal output
 out/           the artifact           artifact.json  its record, written last
 scratch/       checkpoints, row ledger: kept until the step succeeds
+rank-1.log     log of the second process of a step, and so on
 """
 
 import os

@@ -90,6 +90,21 @@ class Optimizer:
         for name in waiting:
             self._rounded[name].grad = None
 
+    @property
+    def reached(self) -> list[bool]:
+        """Which masters have a gradient, in their order."""
+        return [master.grad is not None for master in self.masters.values()]
+
+    def gradients(self, reached: Iterable[bool]) -> list[Tensor]:
+        """The gradients of the masters that any process has reached: zeros where this one has not."""
+        found = list[Tensor]()
+        for master, is_reached in zip(self.masters.values(), reached, strict=True):
+            if is_reached:
+                if master.grad is None:
+                    master.grad = torch.zeros_like(master)
+                found.append(master.grad)
+        return found
+
     def clip(self, max_norm: float | None) -> Tensor:
         """Scale the gradients to a norm of at most `max_norm`; returns the norm before, a scalar on their device."""
         gradients = [master.grad for master in self.masters.values() if master.grad is not None]
@@ -116,6 +131,11 @@ class Optimizer:
         """False when any weight is infinite or NaN."""
         largest = torch._foreach_norm([master for master in self.masters.values() if master.numel()], float("inf"))
         return bool(torch.stack(largest).isfinite().all())  # read from the device once
+
+    def checksum(self) -> int:
+        """The sum of the bits of all masters, as integers: equal where all weights are equal."""
+        sums = [master.detach().view(torch.int32).sum() for master in self.masters.values()]
+        return int(torch.stack(sums).sum())
 
     def weights(self) -> dict[str, Tensor]:
         """The trained weights in float32, by name, and the matrices that an adapter was initialised with."""

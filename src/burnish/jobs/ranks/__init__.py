@@ -1,0 +1,1 @@
+"""Several processes that run one step together: one that supervises them, and what each of them does."""
