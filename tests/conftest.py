@@ -181,7 +181,7 @@ def quick_site(tmp_path_factory) -> Path:
     info = site / "quick_stages-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: quick-stages\nVersion: 1.0\n")
-    names = ("make", "join", "slow", "talk", "fail", "model")
+    names = ("make", "join", "slow", "talk", "fail", "model", "share")
     rows = "".join(f"{name} = quick_stages:{name.upper()}\n" for name in names)
     (info / "entry_points.txt").write_text(f"[burnish.stages]\n{rows}")
     return site

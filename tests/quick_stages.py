@@ -13,10 +13,11 @@ from typing import Annotated, Literal
 from pydantic import Field, Tag
 
 from burnish.core.catalog import Stage
-from burnish.core.context import Context, Outcome
+from burnish.core.context import Context, Outcome, ShareDoneError
 from burnish.core.errors import RunError
 from burnish.core.events import Metric, Note, Progress
 from burnish.specs.base import RUNTIME, DataRef, ModelRef, Spec, by_kind
+from burnish.specs.train import LaunchSpec
 
 
 class MakeSpec(Spec):
@@ -267,6 +268,47 @@ def model(spec: ModelSpec, ctx: Context) -> Outcome:
     )
 
 
+class ShareSpec(Spec):
+    """Wait in several processes until told to stop, or until a file appears; one of them may fail."""
+
+    release: str
+    """The file."""
+    fails: int = -1
+    """The rank that fails, once all have said that they are there."""
+    how: Literal["error", "exit", "abrupt", "stopped"] = "error"
+    """The way: an error with a code, an exit, no word at all, a process that is stopped."""
+    launch: LaunchSpec = LaunchSpec()
+    """How many."""
+
+
+def share(spec: ShareSpec, ctx: Context) -> Outcome:
+    release, place = Path(spec.release), (ctx.first_scratch or ctx.scratch) / "there"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / str(ctx.rank)).write_text(str(os.getpid()))
+    print(f"rank {ctx.rank} of {ctx.processes} prints", flush=True)
+    ctx.emit(Note(text=f"rank {ctx.rank} of {ctx.processes} is there"))
+    (ctx.out / "words.txt").write_text(f"by {ctx.rank}")
+    while len(list(place.iterdir())) < ctx.processes:
+        time.sleep(0.01)
+    if spec.fails == ctx.rank:
+        match spec.how:
+            case "error":
+                raise RunError("run.failed", f"rank {ctx.rank} cannot", "do it alone")
+            case "exit":
+                sys.exit(9)
+            case "abrupt":
+                os._exit(3)
+            case "stopped":
+                os.kill(os.getpid(), signal.SIGSTOP)
+    while not release.exists():
+        if ctx.stopping:
+            raise RunError("run.interrupted", "stopped at step 1", "run it again")
+        time.sleep(0.01)
+    if ctx.rank > 0:
+        raise ShareDoneError
+    return Outcome("dataset", {"processes": ctx.processes})
+
+
 STAGES = [
     Stage("quick-make", "quick_stages:MakeSpec", "quick_stages:make", "dataset"),
     Stage("quick-join", "quick_stages:JoinSpec", "quick_stages:join", "dataset"),
@@ -274,5 +316,6 @@ STAGES = [
     Stage("quick-talk", "quick_stages:TalkSpec", "quick_stages:talk", "dataset"),
     Stage("quick-fail", "quick_stages:FailSpec", "quick_stages:fail", "dataset"),
     Stage("quick-model", "quick_stages:ModelSpec", "quick_stages:model", "adapter"),
+    Stage("quick-share", "quick_stages:ShareSpec", "quick_stages:share", "dataset"),
 ]
-MAKE, JOIN, SLOW, TALK, FAIL, MODEL = STAGES
+MAKE, JOIN, SLOW, TALK, FAIL, MODEL, SHARE = STAGES

@@ -1,6 +1,7 @@
 """A tiny model, random rows and a run of `fit` over them: what most tests of this room stand on."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from burnish.core.context import Context
 from burnish.models.adapters.attach import attach_lora
 from burnish.models.adapters.new_tokens import TrainedTokens
 from burnish.models.freezing import freeze
@@ -47,10 +49,21 @@ def random_rows() -> Callable[..., TokenisedRows]:
     return make
 
 
+def of_process(ctx: Context, rank: int, processes: int) -> Context:
+    """The context of one of several processes, as `jobs.performing` makes it."""
+    if rank == 0:
+        return replace(ctx, processes=processes)
+    own = ctx.scratch / "ranks" / str(rank)
+    (own / "out").mkdir(parents=True, exist_ok=True)
+    more = {"rank": rank, "processes": processes, "first_scratch": ctx.scratch}
+    return replace(ctx, out=own / "out", scratch=own, emit=lambda _: None, **more)
+
+
 @pytest.fixture
 def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Path) -> Callable[..., Ran]:
     """`run_fit(name, stop_before=None, held_out=None, **settings)`: train in the folder of that name, or go on there.
 
+    `process` is (rank, size), for one of several connected processes.
     `stop_before` asks the run to stop before its n-th step of this attempt (from 0), `stopping` whenever it says so.
     """
 
@@ -67,6 +80,7 @@ def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Pat
         gradient_checkpointing: bool = False,
         prepare: Callable[[torch.nn.Module], None] = lambda _: None,
         tokens: TrainedTokens | None = None,
+        process: tuple[int, int] = (0, 1),
         **settings: Any,
     ) -> Ran:
         given = {"max_steps": 10, "batch_size": 6, "learning_rate": 1e-2, "checkpoint": {"every": 1}, "prove": "off"}
@@ -82,6 +96,7 @@ def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Pat
         ctx, events = temporary_context(
             tmp_path / name, stopping=stopping or (lambda: stop_before is not None and len(made) >= stop_before)
         )
+        ctx = of_process(ctx, *process)
         seed_everything(spec.seed)
         model = load_model(base, dtype=dtype)
         is_lora = isinstance(spec.method, LoraSpec)

@@ -1,6 +1,7 @@
 """Selects the device from the setting and what is available."""
 
 import json
+import os
 
 import torch
 
@@ -10,14 +11,30 @@ from burnish.core.errors import MachineError
 def pick_device(requested: str) -> torch.device:
     """The device of `auto`, `cpu`, `cuda` or `mps`; `auto` selects the fastest one available.
 
-    Errors: MachineError `machine.no-device` when cuda or mps is requested but not available.
+    Of several processes of a step, each takes the CUDA device of its place among those of this machine.
+
+    Errors: MachineError `machine.no-device` when cuda or mps is requested but not available, or too few devices are.
     """
     there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if requested == "auto":
         requested = next((name for name, is_there in there.items() if is_there()), "cpu")
     elif requested in there and not there[requested]():
         raise no_device(requested)
+    if requested == "cuda":
+        _take_own_device()
     return torch.device(requested)
+
+
+def _take_own_device() -> None:
+    place, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if place >= count:
+        processes = os.environ.get("LOCAL_WORLD_SIZE", str(place + 1))
+        raise MachineError(
+            "machine.no-device",
+            f"{processes} processes were requested, each with a CUDA device, and this machine has {count}",
+            f"set launch.processes: {count}, or device: cpu",
+        )
+    torch.cuda.set_device(place)
 
 
 def no_device(requested: str) -> MachineError:

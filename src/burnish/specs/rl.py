@@ -71,6 +71,12 @@ class RolloutSpec(TrainSpec):
     """Keep the weights with the highest validation reward instead of the last ones; needs validation rows."""
 
     @model_validator(mode="after")
+    def one_process_generates(self) -> "RolloutSpec":
+        if (processes := self.__dict__["launch"].__dict__["processes"]) > 1:
+            raise ValueError(f"launch.processes {processes}: completions are sampled in one process: set it to 1")
+        return self
+
+    @model_validator(mode="after")
     def a_reference_is_read(self) -> "RolloutSpec":
         if "reference" in self.__pydantic_fields_set__ and not self.__dict__["kl_coefficient"]:
             raise ValueError("reference without kl_coefficient: set it above 0, or remove reference")

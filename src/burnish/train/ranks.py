@@ -105,7 +105,7 @@ class Ranks:
         """RunError `run.ranks-differ` if a value is not the same in all processes."""
         found = self.gathered(value)
         if any(other != found[0] for other in found):
-            shown = "; ".join(f"process {rank}: {one}" for rank, one in enumerate(found))
+            shown = "; ".join(f"process {number}: {one}" for number, one in enumerate(found, 1))
             raise RunError(
                 "run.ranks-differ",
                 f"{what} is not the same in all processes: {shown}",

@@ -24,6 +24,7 @@ from burnish.core.files import publish_folder, read_json, write_json
 from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.objectives.pairs import log_probs_of
 from burnish.train.passes import ForwardPasses
+from burnish.train.ranks import ALONE, Ranks
 
 _ROWS_AT_ONCE = 512
 """Rows between two progress events."""
@@ -63,17 +64,14 @@ def reference_log_probs(
     width: int,
     folders: Sequence[Path],
     origin: str,
+    ranks: Ranks = ALONE,
 ) -> LogProbs:
     """The log-probabilities of the answers with these keys under the model of `passes`, its adapter switched off.
 
     Only those are computed that none of the `folders` has from an earlier attempt with the same `origin`; they are
-    kept in the first. Errors: RunError `run.interrupted`; those of `ForwardPasses.each`.
+    kept in the first. Of several processes, the first one knows them. Errors: RunError `run.interrupted`; those of `ForwardPasses.each`.
     """
-    known = LogProbs(np.zeros(0, np.int64), np.zeros((0, width), np.float32))
-    for folder in folders:
-        found = _read(folder, origin, width)
-        if found is not None and len(missing := known.without(found.keys)):
-            known = known.joined(LogProbs(missing, found.of(missing)))
+    known = ranks.of_first(lambda: _kept(folders, origin, width))
     missing = known.without(keys)
     if not len(missing):
         return known
@@ -95,6 +93,15 @@ def reference_log_probs(
             known = known.joined(LogProbs(missing[:done], np.concatenate(new)))
             _write(folders[0], origin, known)
     made.emit(Note(text=f"computed the reference's log-probabilities of {len(missing):,} rows"))
+    return known
+
+
+def _kept(folders: Sequence[Path], origin: str, width: int) -> LogProbs:
+    known = LogProbs(np.zeros(0, np.int64), np.zeros((0, width), np.float32))
+    for folder in folders:
+        found = _read(folder, origin, width)
+        if found is not None and len(missing := known.without(found.keys)):
+            known = known.joined(LogProbs(missing, found.of(missing)))
     return known
 
 

@@ -57,6 +57,10 @@ class Machine:
             bf16_on_gpu=cuda and has_bfloat16(torch.device("cuda")),
         )
 
+    def shared_by(self, processes: int) -> "Machine":
+        """What each of so many processes may take: each has a CUDA device of its own."""
+        return replace(self, cores=max(1, self.cores // processes), memory=self.memory // processes)
+
     def memory_of(self, device: str) -> int:
         """Free memory in bytes for a model on that device; an Apple GPU shares the main memory."""
         return self.gpu_memory if device == "cuda" else self.memory

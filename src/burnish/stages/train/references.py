@@ -24,6 +24,7 @@ from burnish.train.checkpoints.state import TrainState
 from burnish.train.objectives.kto import WithMismatched, all_keys, mismatched_rows, pairs_of_keys
 from burnish.train.objectives.pairs import REFERENCE
 from burnish.train.passes import ForwardPasses
+from burnish.train.ranks import ALONE, Ranks
 from burnish.train.reference import LogProbs, RowsOf, reference_log_probs
 from burnish.train.scoring import Scorer
 
@@ -97,10 +98,10 @@ class Reference:
 
         def reference_passes() -> ForwardPasses:
             longest = int(data.sequence_lengths.max(initial=0))
-            return passes if other is None else passes_of(run, other, longest, data.width)
+            return passes if other is None else passes_of(run, other, longest, data.width, ranks=passes.ranks)
 
         try:
-            return reference_log_probs(reference_passes, keys, rows_of, data.width, folders, origin)
+            return reference_log_probs(reference_passes, keys, rows_of, data.width, folders, origin, passes.ranks)
         finally:
             gc.collect()  # the other model
 
@@ -108,7 +109,9 @@ class Reference:
         return saved.is_of(self._run.base)
 
 
-def passes_of(run: Run, other: Input, longest: int, width: int, state: TrainState | None = None) -> ForwardPasses:
+def passes_of(
+    run: Run, other: Input, longest: int, width: int, state: TrainState | None = None, ranks: Ranks = ALONE
+) -> ForwardPasses:
     """Passes of another model over rows of `width` sequences of at most `longest` tokens.
 
     With the `state` of a training, what either model learns of the memory holds for both, and is in its checkpoints.
@@ -116,7 +119,7 @@ def passes_of(run: Run, other: Input, longest: int, width: int, state: TrainStat
     model = load_plain(other, dtype=run.resolved.dtype, device=run.resolved.device)
     scorer = Scorer(model.requires_grad_(False), run.spec.attention, longest, width=width)
     state = state or TrainState(micro_batch_tokens=run.resolved.micro_batch_tokens)
-    return ForwardPasses(scorer, state, emit=run.ctx.emit, is_stopping=lambda: run.ctx.stopping)
+    return ForwardPasses(scorer, state, emit=run.ctx.emit, is_stopping=lambda: run.ctx.stopping, ranks=ranks)
 
 
 def warn_of_other_quantization(run: Run, other: Input) -> None:

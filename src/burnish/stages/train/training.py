@@ -152,7 +152,7 @@ def resolve_run(
     for name, split in (("train", rows), ("validation", held_out)):
         if split is not None and (warning := beyond_context(split, shape)):
             ctx.emit(Note(level="warning", text=f"{name}: {warning}"))
-    machine = Machine.here()
+    machine = Machine.here().shared_by(ctx.processes)
     method = getattr(spec, "method", None)
     trained = trained_parameters(config, method) if isinstance(method, FreezeSpec) else None
     resolved, chosen = resolve(spec, machine, shape, longest, trains_all, trained)
