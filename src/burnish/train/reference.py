@@ -69,7 +69,9 @@ def reference_log_probs(
     """The log-probabilities of the answers with these keys under the model of `passes`, its adapter switched off.
 
     Only those are computed that none of the `folders` has from an earlier attempt with the same `origin`; they are
-    kept in the first. Of several processes, the first one knows them. Errors: RunError `run.interrupted`; those of `ForwardPasses.each`.
+    kept in the first. Of several processes, the first one knows them.
+
+    Errors: RunError `run.interrupted`; those of `ForwardPasses.each`.
     """
     known = ranks.of_first(lambda: _kept(folders, origin, width))
     missing = known.without(keys)

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -64,25 +65,29 @@ def test_the_first_process_reports_and_makes_the_artifact(shared, finish, tmp_pa
         (1, "abrupt", "process 2 of 3 exited with status 3 without an error"),
     ],
 )
-def test_a_process_that_fails_ends_the_step_with_its_own_error_and_the_others_with_it(shared, finish, rank, how, what):
+def test_a_process_that_fails_ends_the_step_with_its_own_error_and_the_others_with_it(shared, capfd, rank, how, what):
     run = shared(fails=rank, how=how)
     began = time.monotonic()
-    ended = finish(run)
-    assert (ended.code, ended.what) == ("run.failed", what)
+    with pytest.raises(RunError) as error:
+        group.run_ranks(run, 3, lambda: False)
+    assert (error.value.code, error.value.what) == ("run.failed", what)
     assert time.monotonic() - began < 30
     assert not any(map(is_running, pids(run)))
-    if rank:
-        assert f"rank {rank} of 3 prints" in run.log.read_text(), "the end of its log is in that of the run"
+    shown = capfd.readouterr().err
+    assert (f"the end of the log of process {rank + 1} of 3, {group.log_of(run, rank)}:" in shown) is (rank > 0)
+    assert ("rank 1 of 3 prints" in shown) is (rank == 1)
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_process_that_is_killed_ends_the_step_by_its_name(shared, started, finish, rank):
+def test_a_process_that_is_killed_ends_the_step_by_its_name(shared, rank):
     run = shared(2)
-    process = started(run)
-    killed = pids(run, 2)
-    os.kill(killed[rank], signal.SIGKILL)
-    ended = finish(run, process)
-    assert (ended.code, ended.what) == ("run.killed", f"process {rank + 1} of 2 was killed by SIGKILL")
+    with ThreadPoolExecutor() as pool:
+        found = pool.submit(group.run_ranks, run, 2, lambda: False)
+        killed = pids(run, 2)
+        os.kill(killed[rank], signal.SIGKILL)
+        with pytest.raises(RunError) as error:
+            found.result(30)
+    assert (error.value.code, error.value.what) == ("run.killed", f"process {rank + 1} of 2 was killed by SIGKILL")
     assert not any(map(is_running, killed))
 
 
@@ -109,7 +114,7 @@ def test_a_stop_is_passed_on_and_the_step_is_interrupted(shared, started, finish
 def test_a_process_that_is_stopped_is_named_and_the_others_end(shared, monkeypatch):
     monkeypatch.setattr(group, "_SILENT_SECONDS", 2.0)
     run = shared(2, fails=1, how="stopped")
-    with pytest.raises(RunError, match="process 2 of 2 .* has done nothing for 2 seconds") as error:
+    with pytest.raises(RunError, match=r"process 2 of 2 .* has done nothing for 2 seconds") as error:
         group.run_ranks(run, 2, lambda: False)
     assert error.value.code == "run.rank-silent"
     assert not any(map(is_running, pids(run, 2)))
