@@ -1,5 +1,7 @@
 """Every objective: neither loss, gradient nor metrics depend on how a step is split, packed or repeated."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from burnish.train.objectives.reward import Reward
 from burnish.train.objectives.simpo import Simpo
 from burnish.train.objectives.surrogate import ADVANTAGE, ENGINE, OLD, REWARD
 from burnish.train.passes import Passes
+from train.ranked import in_ranks
 
 NAMES = {"data": "file:d", "base": "file:b"}
 CASES = {
@@ -118,6 +121,19 @@ def test_a_step_is_the_same_however_it_is_split(made, step, whole, name, dropout
     expected = whole(name, dropout)
     assert abs(expected.loss) > 1e-3
     assert_same(step(*made(name, dropout), tokens=tokens, dropout=True), expected)
+
+
+@pytest.mark.some(every=2)
+@pytest.mark.parametrize("name", CASES)
+def test_a_step_is_the_same_in_two_processes(made, step, whole, name, tmp_path):
+    expected = whole(name, 0.3)
+
+    def work(ranks):
+        found = step(*made(name, 0.3), dropout=True, change=lambda passes: setattr(passes, "ranks", ranks))
+        return {kind: getattr(found, kind) for kind in ("loss", "gradient", "metrics", "rows")}
+
+    for found in in_ranks(2, work, tmp_path):
+        assert_same(SimpleNamespace(**found), expected)
 
 
 @pytest.mark.some(every=2)
