@@ -145,7 +145,7 @@ def _train(shape: tuple[Any, ...]) -> dict[str, Any]:
     from burnish.models.adapters.attach import attach_lora
     from burnish.specs.train import AdamWSpec, LoraSpec
     from burnish.train.batches import TokenisedRows, make_batch
-    from burnish.train.footprint import Footprint, ModelShape
+    from burnish.train.forecast.footprint import Footprint, ModelShape
     from burnish.train.optim.optimizers import Optimizer
     from burnish.train.scoring import Scorer
     from gpu_checks import Place

@@ -27,7 +27,7 @@ from burnish.testing import temporary_context
 from burnish.train import dropout as token_dropout
 from burnish.train.batches import TokenisedRows, make_batch
 from burnish.train.fit import fit, seed_everything
-from burnish.train.footprint import Footprint, ModelShape
+from burnish.train.forecast.footprint import Footprint, ModelShape
 from burnish.train.kernels import attention
 from burnish.train.kernels.head import linear_cross_entropy
 from burnish.train.optim.muon import StackedMuon

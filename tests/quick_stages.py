@@ -17,7 +17,7 @@ from burnish.core.context import Context, Outcome, ShareDoneError
 from burnish.core.errors import RunError
 from burnish.core.events import Metric, Note, Progress
 from burnish.specs.base import RUNTIME, DataRef, ModelRef, Spec, by_kind
-from burnish.specs.train import LaunchSpec
+from burnish.specs.launch import LaunchSpec
 
 
 class MakeSpec(Spec):

@@ -14,7 +14,7 @@ from burnish.specs.train import FreezeSpec, PretrainSpec, SftSpec
 from burnish.stages.train import pretrain, sft
 from burnish.stages.train import run as training_run
 from burnish.testing import temporary_context, tiny_model
-from burnish.train.footprint import Footprint, ModelShape
+from burnish.train.forecast.footprint import Footprint, ModelShape
 from burnish.train.resolve import Machine, resolve
 
 LAST = {"kind": "freeze", "layers": 1}

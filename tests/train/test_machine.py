@@ -16,7 +16,7 @@ from burnish.models.engines.llama.parallel import fitting_slots
 from burnish.specs.train import SftSpec
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train import resolve as module
-from burnish.train.footprint import Footprint, ModelShape
+from burnish.train.forecast.footprint import Footprint, ModelShape
 from burnish.train.resolve import (
     Machine,
     Resolved,

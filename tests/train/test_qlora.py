@@ -29,7 +29,7 @@ from burnish.stages.models import merge
 from burnish.stages.train import run as training_run
 from burnish.stages.train import sft
 from burnish.testing import temporary_context, tiny_model
-from burnish.train.footprint import Footprint, ModelShape
+from burnish.train.forecast.footprint import Footprint, ModelShape
 from burnish.train.ready import cast_trained
 from burnish.train.resolve import Machine, resolve
 from burnish.train.scoring import Scorer

@@ -6,9 +6,8 @@ import torch
 
 from burnish.core.context import StopRequestedError
 from burnish.core.errors import MachineError, RunError
-from burnish.train.batches import shares
 from burnish.train.objectives.balance import Balance
-from burnish.train.ranks import ALONE
+from burnish.train.ranks import ALONE, shares
 from train.ranked import in_ranks
 from train.test_passes import EVERY, Toy, exact, made, master, rows_of
 

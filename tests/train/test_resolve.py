@@ -8,7 +8,7 @@ import torch
 from burnish.core import memory
 from burnish.core.errors import DataError, MachineError
 from burnish.specs.train import SftSpec
-from burnish.train.footprint import ModelShape
+from burnish.train.forecast.footprint import ModelShape
 from burnish.train.resolve import Machine, beyond_context, resolve, save_every, slow_dtype
 
 LAPTOP = Machine(cores=8, cuda=False, mps=False, bf16_on_cpu=True, memory=16_000_000_000)

@@ -33,6 +33,7 @@ from burnish.train.fit import (
     seed_everything,
 )
 from burnish.train.optim.optimizers import Optimizer
+from burnish.train.ranks import Ranks
 from burnish.train.ready import cast_trained, check_tokens, longest, recompute_activations
 from burnish.train.resolve import Resolved
 from burnish.train.settings import _eval_every, plan_of
@@ -217,7 +218,7 @@ class Resumed:
     """A loop that only remembers what it is asked to restore."""
 
     def __init__(self, keep_best=False, best=None, changes=()):
-        self.settings, self.changes = SimpleNamespace(keep_best=keep_best), changes
+        self.settings, self.changes, self.ranks = SimpleNamespace(keep_best=keep_best), changes, Ranks()
         self.state, self.restored, self.ledgers = TrainState(best_step=best), [], []
 
     def restore(self, checkpoint, named):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig
 
-from burnish.train.footprint import Footprint, ModelShape, _learns_positions, _number
+from burnish.train.forecast.footprint import Footprint, ModelShape, _learns_positions, _number
 
 SHAPE = ModelShape(parameters=1000, layers=5, hidden=10, intermediate=7, attention=3, vocabulary=11)
 HALF, FULL = torch.bfloat16, torch.float32

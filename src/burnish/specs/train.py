@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import Field, Tag, ValidationInfo, field_validator, model_validator
 
 from burnish.specs.base import RUNTIME, DataRef, Device, ModelRef, Runtime, Spec, Threads, TokenizerRef, by_kind
+from burnish.specs.launch import LaunchSpec
 from burnish.specs.tokens import RenderSpec
 
 MAX_COUNT = 2**31 - 1
@@ -265,13 +266,6 @@ class CheckpointSpec(Spec):
     """Keep all checkpoints after the run too, so that `burnish replay` can start from one of them."""
 
 
-class LaunchSpec(Spec):
-    """On how many processes a training runs. Any number makes the same steps, up to rounding."""
-
-    processes: Annotated[int, RUNTIME] = Field(default=1, ge=1, le=1024)
-    """Processes on this machine, each with a share of the rows of every step; on CUDA, each has a device of its own."""
-
-
 class TrainSpec(Spec):
     """Settings shared by all kinds of training."""
 
@@ -333,8 +327,7 @@ class TrainSpec(Spec):
     """`auto` resumes from the newest valid checkpoint of the same step, `never` starts from scratch, a path resumes
     from that checkpoint, where settings such as learning_rate may differ."""
     prove: Annotated[Literal["auto", "off", "only"], Runtime(("auto", "off"))] = "auto"
-    """`auto` checks the training on a few of its rows before the first step, and stops if a check does not hold; `only`
-    ends there, as `burnish prove` does."""
+    """`auto` checks the training on a few rows before the first step, and stops if a check fails; `only` ends there."""
     track: Annotated[list[Tracker], RUNTIME] = []
     """Experiment trackers that also receive metrics."""
     log_every: Annotated[int, RUNTIME] = Field(default=1, ge=1, le=MAX_COUNT)

@@ -9,7 +9,6 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from heapq import heapreplace
 from itertools import chain, count, islice, pairwise
 from pathlib import Path
 from typing import Protocol
@@ -377,20 +376,6 @@ class FixedRows:
 
     def saved(self, steps: Iterable[int]) -> None:
         """Nothing: every row stays."""
-
-
-def shares(lengths: Indices, rows: Indices, count: int) -> list[Indices]:
-    """A step's rows as `count` shares of about as many tokens, longest first; all rows in their order for one share."""
-    if count == 1:
-        return [rows]
-    parts: list[list[int]] = [[] for _ in range(count)]
-    filled = [(0, part) for part in range(count)]
-    by_length = rows[np.argsort(-lengths[rows], kind="stable")]
-    for row, length in zip(by_length.tolist(), lengths[by_length].tolist(), strict=True):
-        tokens, part = filled[0]
-        parts[part].append(row)
-        heapreplace(filled, (tokens + length, part))
-    return [np.array(part, np.int64) for part in parts]
 
 
 def micro_batches(lengths: Indices, rows: Indices, limit: int, one_by_one: bool = False) -> list[Indices]:

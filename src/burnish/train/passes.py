@@ -20,14 +20,14 @@ from burnish.core.context import StopRequestedError
 from burnish.core.errors import MachineError
 from burnish.core.events import Event, Note
 from burnish.core.faults import is_out_of_memory
-from burnish.train.batches import Batch, TokenisedRows, make_batch, micro_batches, shares
+from burnish.train.batches import Batch, TokenisedRows, make_batch, micro_batches
 from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
 from burnish.train.checkpoints.state import TrainState
 from burnish.train.dropout import TokenDropout, generator_states
 from burnish.train.objectives.balance import Balance
 from burnish.train.objectives.objective import Objective, Whole
 from burnish.train.optim.optimizers import Optimizer
-from burnish.train.ranks import ALONE, NoMemoryError, Ranks, flattened
+from burnish.train.ranks import ALONE, NoMemoryError, Ranks, flattened, shares
 from burnish.train.scoring import Scorer
 
 
@@ -188,15 +188,15 @@ class Passes(ForwardPasses):
             computed, of = self.fitting(data, rows)
             randomness, drawn = capture_randomness(), generator_states(self._device)
             try:
-                found = self._of_all(computed, of, *self._accumulate(computed, of, whole))
-                norm = self.optimizer.clip(self.max_grad_norm)
+                counts = self._expert_counts(computed, of)
+                found = self.ranks.together(partial(self._accumulate, computed, of, whole, counts))
+                gradient = self._of_all(computed, of, *found)
+                norm = self.ranks.together(partial(self.optimizer.clip, self.max_grad_norm))
                 if repeated:
                     self._report_repeated(drawn)
-                return replace(
-                    found,
-                    numbers=torch.cat([found.numbers[:2], norm.reshape(1), found.numbers[2:]]),
-                    rows=found.rows // (data.width // computed.width),
-                )
+                numbers, width = gradient.numbers, data.width // computed.width
+                numbers = torch.cat([numbers[:2], norm.reshape(1), numbers[2:]])
+                return replace(gradient, numbers=numbers, rows=gradient.rows // width)
             except StopRequestedError:
                 self.optimizer.zero_grad()
                 restore_randomness(randomness)
@@ -217,9 +217,7 @@ class Passes(ForwardPasses):
     ) -> Gradient:
         """What all processes found in a step; the gradients of the masters are summed, too."""
         if self.ranks.is_alone:
-            row_values = torch.cat([values for _, values in parts], 1)
-            learned = np.concatenate([batch.learned for batch, _ in parts])
-            return Gradient(numbers, row_values, np.concatenate([batch.rows for batch, _ in parts]), learned)
+            return self.ranks.together(partial(_gradient_of, numbers, parts))
         places = {row: place for place, row in enumerate(rows.tolist())}
         row_values = numbers.new_zeros(1 + len(self.objective.row_values), len(rows))
         for batch, values in parts:
@@ -254,16 +252,10 @@ class Passes(ForwardPasses):
         return torch.stack([part for _, part in self.each(held_out, every, score)]).sum(0).tolist()
 
     def _accumulate(
-        self, data: TokenisedRows, rows: NDArray[np.int64], whole: Whole
-    ) -> tuple[torch.Tensor, list[tuple[Batch, torch.Tensor]]]:
-        """Add the gradients of this process's micro-batches; returns losses and metrics [2 + M], and the row values
-        of each. Errors: those of `Ranks.together`."""
-        counts = self._expert_counts(data, rows)
-        return self.ranks.together(partial(self._backward, data, rows, whole, counts))
-
-    def _backward(
         self, data: TokenisedRows, rows: NDArray[np.int64], whole: Whole, counts: torch.Tensor | None
     ) -> tuple[torch.Tensor, list[tuple[Batch, torch.Tensor]]]:
+        """Add the gradients of this process's micro-batches; returns losses and metrics [2 + M], and the row values
+        of each. `counts` are those of experts in the whole step."""
         objective, parts = self.objective, list[tuple[Batch, torch.Tensor]]()
         total = torch.zeros(2 + len(objective.metrics), device=self._device)
         tokens = int(data.lengths[rows].sum())
@@ -341,3 +333,10 @@ class Passes(ForwardPasses):
         else:
             text = "the model draws its own dropout for each part, so the gradient is that of other masks"
             self.emit(Note(level="warning", text=f"step {step} was repeated in smaller parts; {text}"))
+
+
+def _gradient_of(numbers: torch.Tensor, parts: list[tuple[Batch, torch.Tensor]]) -> Gradient:
+    """What the micro-batches of a step found, in their order."""
+    row_values = torch.cat([values for _, values in parts], 1)
+    learned = np.concatenate([batch.learned for batch, _ in parts])
+    return Gradient(numbers, row_values, np.concatenate([batch.rows for batch, _ in parts]), learned)

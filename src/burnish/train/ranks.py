@@ -10,9 +10,11 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from heapq import heapreplace
 from itertools import chain
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -21,6 +23,7 @@ from torch.utils import _pytree as pytree  # the only door to nested results; to
 from burnish.core.context import StopRequestedError
 from burnish.core.errors import RunError
 from burnish.core.faults import first_line, is_out_of_memory
+from burnish.tokens.tokenised import Indices
 
 Found = TypeVar("Found")
 
@@ -66,12 +69,20 @@ class Ranks:
             if not is_out_of_memory(error):
                 raise
             state, reason = _NO_MEMORY, first_line(error)
-        state = max(self.gathered(state))
+        state = self._largest(state)
         if state == _STOPS:
             raise StopRequestedError
         if state == _NO_MEMORY:
             raise NoMemoryError(reason)
         return cast(Found, found)
+
+    def _largest(self, number: int) -> int:
+        """Of one number of each process, by a message of the host."""
+        if self.is_alone:
+            return number
+        found = torch.tensor(number)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return int(found)
 
     def sum(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by its sum over the processes: the same bits in each of them."""
@@ -138,6 +149,20 @@ def joined(rank: int, size: int, device: str) -> Generator[Ranks]:
         yield Ranks(rank, size)
     finally:
         dist.destroy_process_group()
+
+
+def shares(lengths: Indices, rows: Indices, count: int) -> list[Indices]:
+    """A step's rows as `count` shares of about as many tokens, longest first; all rows in their order for one share."""
+    if count == 1:
+        return [rows]
+    parts: list[list[int]] = [[] for _ in range(count)]
+    filled = [(0, part) for part in range(count)]
+    by_length = rows[np.argsort(-lengths[rows], kind="stable")]
+    for row, length in zip(by_length.tolist(), lengths[by_length].tolist(), strict=True):
+        tokens, part = filled[0]
+        parts[part].append(row)
+        heapreplace(filled, (tokens + length, part))
+    return [np.array(part, np.int64) for part in parts]
 
 
 def _buckets(tensors: Iterable[Tensor]) -> Iterable[Sequence[Tensor]]:

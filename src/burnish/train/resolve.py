@@ -15,7 +15,7 @@ from burnish.core.processes import usable_cores
 from burnish.models.device import has_bfloat16, no_device
 from burnish.specs.train import AdamW8bitSpec, QloraSpec, TrainSpec
 from burnish.tokens.tokenised import TokenisedRows
-from burnish.train.footprint import STATES_IN_8_BITS, Footprint, ModelShape
+from burnish.train.forecast.footprint import STATES_IN_8_BITS, Footprint, ModelShape
 
 _CPU_MICRO_BATCH = 4096
 """Tokens; beyond this a larger product is not faster on a CPU."""

@@ -10,7 +10,7 @@ from torch import nn
 from burnish.core.errors import RunError
 from burnish.models.tensors import write_tensors
 from burnish.specs.train import AdamW8bitSpec, AdamWSpec
-from burnish.train.footprint import STATES_IN_8_BITS
+from burnish.train.forecast.footprint import STATES_IN_8_BITS
 from burnish.train.optim.optimizers import Optimizer
 
 SPEC = AdamW8bitSpec(beta1=0.8, beta2=0.9, eps=1e-6, weight_decay=0.1)

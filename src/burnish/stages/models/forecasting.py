@@ -19,7 +19,7 @@ from burnish.models.freezing import trained_parameters
 from burnish.specs.train import AdamW8bitSpec, FreezeSpec, LoraSpec, QloraSpec, TrainSpec
 from burnish.stages.answer import answer_each
 from burnish.stages.train.training import config_of
-from burnish.train.footprint import STATES_IN_8_BITS, Footprint, ModelShape
+from burnish.train.forecast.footprint import STATES_IN_8_BITS, Footprint, ModelShape
 from burnish.train.resolve import Machine, resolve
 
 _WEIGHT, _STATES = 4, 8

@@ -37,7 +37,7 @@ from burnish.tokens.added import add_tokens
 from burnish.tokens.rendering.renderer import Renderer
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.fit import Fitted
-from burnish.train.footprint import ModelShape
+from burnish.train.forecast.footprint import ModelShape
 from burnish.train.precision import Start
 from burnish.train.resolve import Machine, Resolved, beyond_context, refuse_without_device, resolve, slow_dtype
 from burnish.train.trackers import tracking

@@ -10,7 +10,7 @@ from burnish.models.load import quiet_transformers
 from burnish.models.probing import causal_model
 from burnish.specs.train import AdamWSpec, LoraSpec
 from burnish.train.batches import TokenisedRows, make_batch
-from burnish.train.footprint import Footprint, ModelShape
+from burnish.train.forecast.footprint import Footprint, ModelShape
 from burnish.train.optim.optimizers import Optimizer
 from burnish.train.ready import recompute_activations
 from burnish.train.scoring import Scorer
