@@ -222,8 +222,8 @@ class Passes(ForwardPasses):
         row_values = numbers.new_zeros(1 + len(self.objective.row_values), len(rows))
         for batch, values in parts:
             row_values[:, [places[row] for row in batch.rows.tolist()]] = values
-        reached = np.array(self.ranks.gathered(self.optimizer.reached)).any(0)
-        self.ranks.sum([numbers, row_values, *self.optimizer.gradients(reached.tolist())])
+        reached = self.ranks.largest(self.optimizer.reached)
+        self.ranks.sum([numbers, row_values, *self.optimizer.gradients(reached)])
         return Gradient(numbers, row_values, rows, data.learned_of(rows).sum(1))
 
     def prepare(self, data: TokenisedRows, rows: NDArray[np.int64]) -> None:

@@ -69,20 +69,20 @@ class Ranks:
             if not is_out_of_memory(error):
                 raise
             state, reason = _NO_MEMORY, first_line(error)
-        state = self._largest(state)
+        (state,) = self.largest([state])
         if state == _STOPS:
             raise StopRequestedError
         if state == _NO_MEMORY:
             raise NoMemoryError(reason)
         return cast(Found, found)
 
-    def _largest(self, number: int) -> int:
-        """Of one number of each process, by a message of the host."""
+    def largest(self, numbers: Sequence[int]) -> list[int]:
+        """The largest of each number over the processes; the host does not wait for the device."""
         if self.is_alone:
-            return number
-        found = torch.tensor(number)
+            return list(numbers)
+        found = torch.tensor(list(numbers))
         dist.all_reduce(found, dist.ReduceOp.MAX)
-        return int(found)
+        return found.tolist()
 
     def sum(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by its sum over the processes: the same bits in each of them."""

@@ -95,7 +95,7 @@ class Optimizer:
         """Which masters have a gradient, in their order."""
         return [master.grad is not None for master in self.masters.values()]
 
-    def gradients(self, reached: Iterable[bool]) -> list[Tensor]:
+    def gradients(self, reached: Iterable[int]) -> list[Tensor]:
         """The gradients of the masters that any process has reached: zeros where this one has not."""
         found = list[Tensor]()
         for master, is_reached in zip(self.masters.values(), reached, strict=True):
