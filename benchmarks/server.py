@@ -298,7 +298,8 @@ def browser(login: str, place: Workspace) -> None:
         written = write_slowly(live)
         process.stdin.close()
         said += [json.loads(line) for line in process.stdout]
-    loads(said, "home", "Home", {"shown": None, "interactive": 1000.0})
+    loads(said, "home", "Home", {"shown": None, "interactive": 1000.0, "cpu": None})
+    loads(said, "press", "Home, a press on the first run", {"answered": None})
     loads(said, "long", f"a finished run of {LONG:,} steps", {"shown": None, "interactive": None, "worst": None})
     seen = {one["seen"].replace(",", ""): one["at"] for one in said if "seen" in one}
     found = {f"{1000 + number}": at for number, at in written.items()}
@@ -312,7 +313,7 @@ def browser(login: str, place: Workspace) -> None:
 def loads(said: list[dict[str, Any]], key: str, what: str, goals: dict[str, float | None]) -> None:
     found = [one[key] for one in said if key in one]
     for name, goal in goals.items():
-        words = "longest task" if name == "worst" else name
+        words = {"worst": "longest task", "cpu": "CPU time of its main thread"}.get(name, name)
         row(f"{what}, {words}, median of {len(found)}", statistics.median(one[name] for one in found), goal)
 
 

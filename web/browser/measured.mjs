@@ -1,12 +1,14 @@
 // node measured.mjs CHROMIUM LOGIN LIVE LONG: how long a reader waits, in a real browser; see benchmarks/server.py.
 //
-// A line of JSON each: `home` and `long`, milliseconds from the start of the navigation; `ready`, when the run LIVE is
+// A line of JSON each: `home` and `long`, milliseconds from the start of the navigation, `cpu` of the page's main thread;
+// `press`, when a press on the first run, made as soon as the list is there, has led to it; `ready`, when the run LIVE is
 // followed; `seen`, the loss that it then shows and when, until the standard input ends.
 import { once } from "node:events";
 import { browserOf } from "./opened.mjs";
 
 const [chromium, login, live, long] = process.argv.slice(2);
 const LOADS = 5;
+const ROW = "table tbody tr, [role=row]";
 const say = (line) => console.log(JSON.stringify(line));
 const at = (path) => new URL(path, login).href;
 const browser = await browserOf(chromium);
@@ -14,7 +16,7 @@ const first = await browser.newContext();
 const storageState = await (async () => {
   const page = await first.newPage();
   await page.goto(login);
-  await page.locator("h1").waitFor();
+  await page.waitForURL((address) => !address.pathname.startsWith("/login"), { timeout: 60_000 });
   const state = await first.storageState();
   await first.close();
   return state;
@@ -28,11 +30,20 @@ function watchTasks() {
   }).observe({ type: "longtask", buffered: true });
 }
 
-/** Opens a page with an empty cache: when `selector` was there and nothing loaded, and when it answered to clicks. */
-async function opened(path, selector) {
+/** An empty tab with an empty cache; what the browser itself does for a new tab is over. */
+async function tab() {
   const context = await browser.newContext({ storageState, viewport: { width: 1440, height: 900 } });
   const page = await context.newPage();
   await page.addInitScript(watchTasks);
+  await page.waitForTimeout(1_500);
+  return { context, page };
+}
+
+/** Opens a page: when `selector` was there and nothing loaded, and when it answered to clicks. */
+async function opened(path, selector) {
+  const { context, page } = await tab();
+  const counters = await context.newCDPSession(page);
+  await counters.send("Performance.enable", { timeDomain: "threadTicks" });
   await page.goto(at(path), { waitUntil: "commit" });
   await page.waitForFunction(
     (wanted) => {
@@ -51,12 +62,28 @@ async function opened(path, selector) {
     const worst = Math.max(0, ...window.longTasks.map(([, length]) => length));
     return { painted, shown: window.shownAt, interactive: Math.max(window.shownAt, ...busy), worst, bytes };
   });
+  const { metrics } = await counters.send("Performance.getMetrics");
   await context.close();
-  return found;
+  return { ...found, cpu: 1000 * metrics.find((one) => one.name === "TaskDuration").value };
+}
+
+/** When a run stands in the address, after a press on its row in the moment in which it is there. */
+async function pressed(path) {
+  const { context, page } = await tab();
+  await page.goto(at(path), { waitUntil: "commit" });
+  await page
+    .locator(ROW)
+    .nth(1)
+    .click({ position: { x: 300, y: 20 } });
+  await page.waitForFunction(() => /^\/runs\/./.test(location.pathname), null, { polling: "raf" });
+  const when = await page.evaluate(() => performance.now());
+  await context.close();
+  return { answered: when };
 }
 
 try {
-  for (let count = 0; count < LOADS; count++) say({ home: await opened("/", "table tbody tr, [role=row]") });
+  for (let count = 0; count < LOADS; count++) say({ home: await opened("/", ROW) });
+  for (let count = 0; count < LOADS; count++) say({ press: await pressed("/") });
   for (let count = 0; long && count < LOADS - 2; count++) say({ long: await opened(long, "main canvas") });
 
   const context = await browser.newContext({ storageState, viewport: { width: 1440, height: 900 } });

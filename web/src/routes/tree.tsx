@@ -7,7 +7,9 @@ import { onExpired } from "@/api/transport";
 import { compareSearch } from "@/features/compare/search";
 import { type Order, orderOf } from "@/features/evaluations/order";
 import { mergeSearch } from "@/features/models/mergeSearch";
+import { machineQuery } from "@/features/machine/queries";
 import { runSearch } from "@/features/run/search";
+import { runsQuery } from "@/features/runs/queries";
 import { Shell } from "@/shell/shell";
 import { focusTitle } from "@/ui/focus";
 import { Broken, NotFound } from "./failures";
@@ -54,7 +56,15 @@ const shell = createRoute({
 });
 
 const under = () => shell;
-const home = createRoute({ getParentRoute: under, path: "/", component: Home });
+
+const MOMENT = 250;
+
+/** Waits a moment for what Home shows, so that it is mostly drawn once and nothing in it jumps. */
+const homeInOne = async () => {
+  const asked = [queries.ensureQueryData(runsQuery), queries.ensureQueryData(machineQuery)];
+  await Promise.race([Promise.allSettled(asked), new Promise((resolve) => setTimeout(resolve, MOMENT))]);
+};
+const home = createRoute({ getParentRoute: under, path: "/", component: Home, loader: homeInOne });
 const fresh = createRoute({
   getParentRoute: under,
   path: "/new",

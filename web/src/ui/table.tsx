@@ -1,5 +1,5 @@
 // A table that stays smooth with a hundred thousand rows: only those in sight are in the document.
-import { Box, Flex } from "@chakra-ui/react";
+import { Box } from "@chakra-ui/react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type KeyboardEvent, type ReactNode, useRef } from "react";
 
@@ -38,6 +38,27 @@ const template = <Row,>(columns: readonly Column<Row>[]) => ({
   md: columns.map((column) => column.width).join(" "),
 });
 
+const FLOATING = { position: "absolute", top: 0, left: 0, width: "100%" } as const;
+
+/** The styles of all rows in one place: a component for each cell would compute them for each. */
+const stylesOf = <Row,>(columns: readonly Column<Row>[]) => ({
+  "& .row, & .head": {
+    display: "grid",
+    gridTemplateColumns: template(columns),
+    columnGap: { base: 3, md: 4 },
+    alignItems: "center",
+    paddingInline: { base: 4, md: 5 },
+    borderColor: "border.muted",
+  },
+  "& .row + .row": { borderTopWidth: "1px" },
+  "& .row[data-open]": { cursor: "pointer", _hover: { bg: "bg.subtle" } },
+  "& .row[aria-current]": { bg: "bg.muted" },
+  "& .row:focus-visible": { outline: "2px solid", outlineColor: "accent.focusRing", outlineOffset: "-2px" },
+  "& .cell": { display: "flex", alignItems: "center", minWidth: 0, fontVariantNumeric: "tabular-nums" },
+  "& .cell[data-align=end]": { justifyContent: "end" },
+  "& .cell.wide": { display: { base: "none", md: "flex" } },
+});
+
 export function Table<Row>({
   label,
   rows,
@@ -68,7 +89,6 @@ export function Table<Row>({
   });
   const seats =
     height === undefined ? rows.map((_, index) => ({ index, start: index * rowHeight })) : virtual.getVirtualItems();
-  const columnsOf = template(columns);
   const move = (event: KeyboardEvent<HTMLElement>, row: Row) => {
     if (event.target !== event.currentTarget) return;
     if (event.key === "Enter" || event.key === " ") {
@@ -83,21 +103,9 @@ export function Table<Row>({
     }
   };
   return (
-    <Box role="table" aria-label={label} aria-rowcount={rows.length + 1} minW={0}>
+    <Box role="table" aria-label={label} aria-rowcount={rows.length + 1} minW={0} css={stylesOf(columns)}>
       <Box role="rowgroup">
-        <Box
-          role="row"
-          display="grid"
-          gridTemplateColumns={columnsOf}
-          columnGap={{ base: 3, md: 4 }}
-          alignItems="center"
-          px={{ base: 4, md: 5 }}
-          h="36px"
-          textStyle="caption"
-          color="fg.muted"
-          borderBottomWidth="1px"
-          borderColor="border.muted"
-        >
+        <Box role="row" className="head" h="36px" textStyle="caption" color="fg.muted" borderBottomWidth="1px">
           {columns.map((column) => (
             <Box
               key={column.key}
@@ -129,45 +137,38 @@ export function Table<Row>({
             const row = rows[seat.index];
             if (row === undefined) return null;
             return (
-              <Box
+              // biome-ignore lint/a11y/useSemanticElements: rows that are placed one by one are no grid of a <table>
+              <div
                 key={keyOf(row, seat.index)}
                 role="row"
+                className="row"
                 aria-rowindex={seat.index + 2}
                 tabIndex={onOpen ? 0 : undefined}
                 aria-current={isCurrent?.(row) || undefined}
-                bg={isCurrent?.(row) ? "bg.muted" : undefined}
+                data-open={onOpen ? "" : undefined}
                 onClick={
                   onOpen &&
                   ((event) => !(event.target as HTMLElement).closest("a, button, input, label") && onOpen(row))
                 }
                 onKeyDown={(event) => move(event, row)}
-                display="grid"
-                gridTemplateColumns={columnsOf}
-                columnGap={{ base: 3, md: 4 }}
-                alignItems="center"
-                px={{ base: 4, md: 5 }}
-                borderTopWidth={seat.index ? "1px" : 0}
-                borderColor="border.muted"
-                cursor={onOpen ? "pointer" : undefined}
-                _hover={onOpen ? { bg: "bg.subtle" } : undefined}
-                _focusVisible={{ outline: "2px solid", outlineColor: "accent.focusRing", outlineOffset: "-2px" }}
-                {...(height !== undefined && { position: "absolute", top: 0, left: 0, width: "100%" })}
-                style={{ height: rowHeight, ...(height !== undefined && { transform: `translateY(${seat.start}px)` }) }}
+                style={
+                  height === undefined
+                    ? { height: rowHeight }
+                    : { height: rowHeight, transform: `translateY(${seat.start}px)`, ...FLOATING }
+                }
               >
                 {columns.map((column) => (
-                  <Flex
+                  // biome-ignore lint/a11y/useSemanticElements: as its row
+                  <div
                     key={column.key}
                     role="cell"
-                    display={column.wideOnly ? { base: "none", md: "flex" } : "flex"}
-                    justify={column.align ?? "start"}
-                    align="center"
-                    minW={0}
-                    fontVariantNumeric="tabular-nums"
+                    className={column.wideOnly ? "cell wide" : "cell"}
+                    data-align={column.align}
                   >
                     {column.cell(row, seat.index)}
-                  </Flex>
+                  </div>
                 ))}
-              </Box>
+              </div>
             );
           })}
         </Box>
