@@ -141,7 +141,6 @@ export default function Runs() {
                   key: "choose",
                   title: "",
                   width: "20px",
-                  wideOnly: true,
                   cell: (run) => (
                     <Checkbox.Root size="sm" checked={chosen.includes(run.run)} onCheckedChange={() => choose(run)}>
                       <Checkbox.HiddenInput aria-label={t("runs.choose", { run: run.run })} />

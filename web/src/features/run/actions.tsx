@@ -2,12 +2,15 @@
 import { Button } from "@chakra-ui/react";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useRouter } from "@tanstack/react-router";
-import { GitFork, RotateCw, Square } from "lucide-react";
-import type { ComponentProps } from "react";
+import { GitFork, RotateCw, SlidersHorizontal, Square } from "lucide-react";
+import { type ComponentProps, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { tell, warn } from "@/ui";
-import { type RunDetail, type RunName, resume as resumeRun, runQuery, stop as stopRun } from "./api";
+import { type Failure, type RunDetail, type RunName, resume as resumeRun, runQuery, stop as stopRun } from "./api";
 import { isActive } from "./useRun";
+
+/** Whether the same settings would fail again: then another run with other ones is what helps. */
+export const isOfSettings = (failure: Failure): boolean => /^(ask|data)\./.test(failure.code);
 
 export interface Resume {
   start: () => void;
@@ -30,6 +33,9 @@ export function useResume(name: RunName, onDone: () => void): Resume {
   return { start: () => made.mutate(), isBusy: made.isPending };
 }
 
+/** How long a second click on the same place does not stop at once what the first one let save its state. */
+const PAUSE = 3_000;
+
 export interface ActionsProps {
   name: RunName;
   detail: RunDetail;
@@ -41,10 +47,19 @@ export function Actions({ name, detail, resume, onChange }: ActionsProps) {
   const { t } = useTranslation();
   const client = useQueryClient();
   const isRunning = isActive(detail.state);
+  const failed = detail.steps.find((step) => step.state === "failed")?.shown?.error;
+  const isSettings = !isRunning && failed != null && isOfSettings(failed);
   const isAsked = detail.stop_requested;
+  const [isPaused, setPaused] = useState(false);
+  useEffect(() => {
+    if (!isPaused) return;
+    const timer = setTimeout(() => setPaused(false), PAUSE);
+    return () => clearTimeout(timer);
+  }, [isPaused]);
   const stop = useMutation({
     mutationFn: () => stopRun(name),
     onSuccess: () => {
+      setPaused(!isAsked);
       tell(t(isAsked ? "run.stoppedNow" : "run.stopRequested"), isAsked ? undefined : t("run.stopHint"));
       client.setQueryData(runQuery(name).queryKey, (known) => known && { ...known, stop_requested: true });
       onChange();
@@ -57,26 +72,37 @@ export function Actions({ name, detail, resume, onChange }: ActionsProps) {
         <Button
           size="sm"
           variant="outline"
-          colorPalette={isAsked ? "danger" : "gray"}
+          colorPalette={isAsked && !isPaused ? "danger" : "gray"}
           onClick={() => stop.mutate()}
           loading={stop.isPending}
+          disabled={isPaused}
         >
           <Square size={13} aria-hidden />
-          {t(isAsked ? "run.stopNow" : "run.stop")}
+          {t(isPaused ? "state.stopping" : isAsked ? "run.stopNow" : "run.stop")}
+        </Button>
+      )}
+      {isSettings && (
+        <Button asChild size="sm">
+          <ForkLink name={name}>
+            <SlidersHorizontal size={14} aria-hidden />
+            {t("run.change")}
+          </ForkLink>
         </Button>
       )}
       {!isRunning && detail.state !== "succeeded" && (
-        <Button size="sm" onClick={resume.start} loading={resume.isBusy}>
+        <Button size="sm" variant={isSettings ? "outline" : "solid"} onClick={resume.start} loading={resume.isBusy}>
           <RotateCw size={14} aria-hidden />
           {t("run.resume")}
         </Button>
       )}
-      <Button asChild size="sm" variant="outline">
-        <ForkLink name={name}>
-          <GitFork size={14} aria-hidden />
-          {t("run.fork")}
-        </ForkLink>
-      </Button>
+      {!isSettings && (
+        <Button asChild size="sm" variant="outline">
+          <ForkLink name={name}>
+            <GitFork size={14} aria-hidden />
+            {t("run.fork")}
+          </ForkLink>
+        </Button>
+      )}
     </>
   );
 }

@@ -1,15 +1,17 @@
 // Why a step failed, and what can be done about it with one click.
 import { Box, Button, Flex, Text } from "@chakra-ui/react";
 import { Link } from "@tanstack/react-router";
-import { RotateCw, ScrollText, SlidersHorizontal, TriangleAlert } from "lucide-react";
+import { RotateCw, ScrollText, ShieldAlert, SlidersHorizontal, TriangleAlert } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { Copy } from "@/ui";
-import { ForkLink } from "./actions";
+import { ForkLink, isOfSettings } from "./actions";
 import type { Failure, RunName } from "./api";
 
 export interface FailureCardProps {
   name: RunName;
   step: string;
+  /** Where the step is done: `recipe/number/step`. */
+  run: string;
   failure: Failure;
   /** Not given where resuming would not help: while the run goes on. */
   onResume?: () => void;
@@ -22,9 +24,10 @@ export function commandIn(fix: string): string | null {
   return found?.[1]?.trim().replace(/\.$/, "") ?? null;
 }
 
-export function FailureCard({ name, step, failure, onResume, isResuming }: FailureCardProps) {
+export function FailureCard({ name, step, run, failure, onResume, isResuming }: FailureCardProps) {
   const { t } = useTranslation();
-  const isOfSettings = /^(ask|data)\./.test(failure.code); // the same settings would fail again
+  const isSettings = isOfSettings(failure);
+  const [recipe, number, own] = run.split("/");
   const command = commandIn(failure.fix ?? "");
   return (
     <Box
@@ -60,7 +63,7 @@ export function FailureCard({ name, step, failure, onResume, isResuming }: Failu
             </Text>
           )}
           <Flex mt={4} gap={2} align="center" wrap="wrap">
-            {isOfSettings && (
+            {isSettings && (
               <Button asChild size="xs">
                 <ForkLink name={name}>
                   <SlidersHorizontal size={13} aria-hidden />
@@ -71,8 +74,8 @@ export function FailureCard({ name, step, failure, onResume, isResuming }: Failu
             {onResume && (
               <Button
                 size="xs"
-                variant={isOfSettings ? "outline" : "solid"}
-                bg={isOfSettings ? "bg" : undefined}
+                variant={isSettings ? "outline" : "solid"}
+                bg={isSettings ? "bg" : undefined}
                 onClick={onResume}
                 loading={isResuming}
               >
@@ -80,11 +83,19 @@ export function FailureCard({ name, step, failure, onResume, isResuming }: Failu
                 {t("run.resume")}
               </Button>
             )}
+            {failure.fix?.includes("quarantine.jsonl") && (
+              <Button asChild size="xs" variant="outline" bg="bg">
+                <Link to="/data/$name" params={{ name: `${recipe}.${own}@${number}` }} search={{ tab: "quarantine" }}>
+                  <ShieldAlert size={13} aria-hidden />
+                  {t("run.openQuarantine")}
+                </Link>
+              </Button>
+            )}
             <Button asChild size="xs" variant="outline" bg="bg">
               <Link
                 to="/runs/$recipe/$number"
                 params={name}
-                search={{ step, tab: "logs", find: "error" }}
+                search={{ step, tab: "logs", level: "error" }}
                 resetScroll={false}
               >
                 <ScrollText size={13} aria-hidden />

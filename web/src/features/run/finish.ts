@@ -3,21 +3,48 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { problemTold } from "@/api/problem";
-import { tell, warn } from "@/ui";
+import { count, tell, warn } from "@/ui";
 import { answersOf, answersQuery } from "./answers";
 import type { RunDetail, RunName } from "./api";
+import type { LiveStep } from "./live";
 import { isActive } from "./useRun";
 
-export function useFinishAlert(detail: RunDetail | undefined, name: RunName): void {
+/** Of a run that ended at the reader's request: the step and the last checkpoint that it goes on from, if it has one. */
+export function stoppedAt(
+  detail: RunDetail,
+  live: ReadonlyMap<string, LiveStep>,
+): { step: string; saved: number | null } | null {
+  if (detail.state !== "interrupted") return null;
+  const stopped = detail.steps.find((step) => step.state === "interrupted");
+  const saved = stopped && live.get(stopped.step)?.checkpoints.at(-1);
+  return { step: stopped?.step ?? "", saved: saved ?? null };
+}
+
+export function useFinishAlert(
+  detail: RunDetail | undefined,
+  name: RunName,
+  live: ReadonlyMap<string, LiveStep>,
+): void {
   const { t } = useTranslation();
   const client = useQueryClient();
   const before = useRef<string | undefined>(undefined);
+  const known = useRef(live);
+  known.current = live;
   useEffect(() => {
     if (!detail) return;
     const was = before.current;
     before.current = detail.state;
     if (!isActive(was) || isActive(detail.state)) return;
     const run = `${detail.recipe} #${detail.number}`;
+    const stopped = stoppedAt(detail, known.current);
+    if (stopped) {
+      const { step, saved } = stopped;
+      tell(
+        t("run.endedStopped", { run }),
+        saved === null ? undefined : t("run.savedAt", { step, saved: count(saved) }),
+      );
+      return;
+    }
     if (detail.state !== "succeeded") {
       const failed = detail.steps.find((step) => step.state === "failed" || step.state === "killed");
       warn(t("run.endedBadly", { run }), failed?.shown?.error ? problemTold(failed.shown.error) : undefined);

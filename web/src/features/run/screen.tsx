@@ -11,7 +11,7 @@ import { Pipeline } from "./pipeline";
 import type { RunSearch } from "./search";
 import { StepHeader } from "./stepHeader";
 import { StepTabs } from "./tabs";
-import { firstStep, isActive, stateOf, useCurves, useNow, useRun } from "./useRun";
+import { firstStep, isActive, shownState, stateOf, useCurves, useNow, useRun } from "./useRun";
 
 const Result = lazy(async () => ({ default: (await import("./result")).Result }));
 
@@ -26,7 +26,7 @@ export function RunScreen({ recipe, number, search }: RunName & { search: RunSea
   const step = detail?.steps.find((one) => one.step === chosen);
   const isLoading = useCurves(name, step, run.follower);
   const resume = useResume(name, run.refresh);
-  useFinishAlert(detail, name);
+  useFinishAlert(detail, name, live);
   const title = (
     <Flex as="span" align="center" gap={3} wrap="wrap">
       <span>
@@ -36,7 +36,7 @@ export function RunScreen({ recipe, number, search }: RunName & { search: RunSea
           #{number}
         </Text>
       </span>
-      {detail && <StatusBadge state={detail.state} />}
+      {detail && <StatusBadge state={shownState(detail)} />}
     </Flex>
   );
   const mark = detail && isActive(detail.state) ? "▸ " : detail?.state === "succeeded" ? "✓ " : detail ? "✗ " : "";
@@ -95,6 +95,7 @@ export function RunScreen({ recipe, number, search }: RunName & { search: RunSea
                   <FailureCard
                     name={name}
                     step={step.step}
+                    run={step.run}
                     failure={failure}
                     onResume={isActive(detail.state) ? undefined : resume.start}
                     isResuming={resume.isBusy}

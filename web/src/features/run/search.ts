@@ -7,6 +7,9 @@ export interface RunSearch {
   at?: number;
   /** What is searched for in the log. */
   find?: string;
+  /** The lowest level of the log that is shown, and `console` for what the terminal had. */
+  level?: string;
+  log?: string;
   /** The file that is shown. */
   file?: string;
 }
@@ -21,6 +24,8 @@ export function runSearch(search: Record<string, unknown>): RunSearch {
     tab: text(search.tab),
     at: search.at !== undefined && Number.isInteger(at) && at >= 0 ? at : undefined,
     find: text(search.find),
+    level: text(search.level),
+    log: text(search.log),
     file: text(search.file),
   };
   return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined));

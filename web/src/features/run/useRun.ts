@@ -118,6 +118,10 @@ export function useCurves(name: RunName, step: RunStep | undefined, follower: Ru
   return found.isLoading || (step !== undefined && found.isSuccess && !follower.hasStarted(step.step));
 }
 
+/** The state of the run as it is shown: one that was requested to stop is stopping until it has. */
+export const shownState = (detail: RunDetail): string =>
+  isActive(detail.state) && detail.stop_requested ? "stopping" : detail.state;
+
 /** Why a step has not started, as a text of the page. */
 export const notStarted = (detail: RunDetail, state: string) =>
   state === "removed" ? "run.removedHint" : isActive(detail.state) ? "run.notStartedHint" : "run.notStartedEnded";

@@ -67,9 +67,12 @@ export const runPages = (filters: RunFilters) =>
     staleTime: EVERY,
   });
 
-/** The step of a run that trains, if one does: its loss is the run's curve. */
-export const trainingStep = (run: RunSummary): StepRow | undefined =>
-  run.steps.findLast((one) => "last_loss" in one.metrics);
+const BEGUN: ReadonlySet<string> = new Set(["running", "interrupted", "failed", "killed"]);
+
+/** The step of a run whose loss is the run's curve: the last that has trained, else one of these stages that has begun. */
+export const trainingStep = (run: RunSummary, trainings?: ReadonlySet<string>): StepRow | undefined =>
+  run.steps.findLast((one) => "last_loss" in one.metrics) ??
+  run.steps.findLast((one) => BEGUN.has(one.state) && one.stage !== null && trainings?.has(one.stage));
 
 interface SentLoss {
   curves: { loss?: { steps: number[]; values: (number | string)[] } };

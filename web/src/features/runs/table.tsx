@@ -1,5 +1,5 @@
 // Runs in a table: name, state, the measures that say most, the curve of the loss, how long, and when.
-import { Box, Text } from "@chakra-ui/react";
+import { Box, Flex, Text, useBreakpointValue } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
 import { Ago, type Column, duration, StatusBadge, Table } from "@/ui";
 import { LossCurve } from "./curve";
@@ -19,22 +19,30 @@ export interface RunTableProps {
 
 export function RunTable({ runs, onOpen, height, empty, onEnd, first }: RunTableProps) {
   const { t } = useTranslation();
+  const rowHeight = useBreakpointValue({ base: 60, md: 44 }) ?? 44;
   const columns: Column<RunSummary>[] = [
-    { key: "name", title: t("runs.name"), width: "minmax(0, 1.4fr)", cell: (run) => <RunName {...run} /> },
+    {
+      key: "name",
+      title: t("runs.name"),
+      width: "minmax(0, 1.4fr)",
+      cell: (run) => (
+        <Box minW={0}>
+          <Flex minW={0}>
+            <RunName {...run} />
+          </Flex>
+          <Box hideFrom="md" color="fg.muted">
+            <Came of={run} />
+          </Box>
+        </Box>
+      ),
+    },
     { key: "state", title: t("runs.state"), width: "104px", cell: (run) => <StatusBadge state={run.state} /> },
     {
       key: "measures",
       title: t("runs.measures"),
       width: "minmax(0, 2.2fr)",
       wideOnly: true,
-      cell: (run) =>
-        run.reason && run.state !== "succeeded" ? (
-          <Text textStyle="small" color="fg.muted" truncate title={run.reason}>
-            {run.reason}
-          </Text>
-        ) : (
-          <Headlines steps={run.steps} />
-        ),
+      cell: (run) => <Came of={run} />,
     },
     { key: "curve", title: t("live.loss"), width: "96px", wideOnly: true, cell: (run) => <LossCurve run={run} /> },
     {
@@ -69,8 +77,27 @@ export function RunTable({ runs, onOpen, height, empty, onEnd, first }: RunTable
       keyOf={(run) => run.run}
       onOpen={onOpen}
       height={height}
+      rowHeight={rowHeight}
       empty={empty}
       onEnd={onEnd}
     />
+  );
+}
+
+/** What a run came to: why it did not succeed, or what it measured; on a phone also how long it took. */
+function Came({ of: run }: { of: RunSummary }) {
+  if (run.reason && run.state !== "succeeded")
+    return (
+      <Text textStyle="small" color="fg.muted" truncate title={run.reason}>
+        {run.reason}
+      </Text>
+    );
+  return (
+    <Flex gap={2} minW={0} textStyle="small">
+      <Box hideFrom="md" whiteSpace="nowrap">
+        {run.seconds ? duration(run.seconds) : ""}
+      </Box>
+      <Headlines steps={run.steps} />
+    </Flex>
   );
 }

@@ -1,12 +1,12 @@
 // A chart of curves over training steps: raw and average, zoom, a crosshair that other charts share, keys, a table.
 import "uplot/dist/uPlot.min.css";
-import { Box, VisuallyHidden } from "@chakra-ui/react";
+import { Box, Button, VisuallyHidden } from "@chakra-ui/react";
 import { type KeyboardEvent, useEffect, useId, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type uPlot from "uplot";
 import { useDark } from "@/theme/mode";
 import { count } from "../format";
-import { addGestures, moved, scaled, shownOf, wholeOf, within } from "./gestures";
+import { addGestures, afterClick, moved, scaled, shownOf, wholeOf, within } from "./gestures";
 import { reading } from "./numbers";
 import { paletteOf } from "./palette";
 import { type ChartSeries, columnAt, columnsOf, type Mark, makePlot, type Overlay, type Range } from "./plot";
@@ -31,6 +31,8 @@ export interface ChartProps {
   picked?: number | null;
   /** A click on a step, or Enter at the crosshair. */
   onPick?: (step: number) => void;
+  /** Where `onPick` leads elsewhere: a first click holds the crosshair and offers this, a second one goes. */
+  offer?: (step: number) => string;
   asTable?: boolean;
 }
 
@@ -53,6 +55,7 @@ export function Chart({
   checkpoints = NO_STEPS,
   picked = null,
   onPick,
+  offer,
   asTable = false,
 }: ChartProps) {
   const { t } = useTranslation();
@@ -63,9 +66,17 @@ export function Chart({
   const cursor = useRef<number | null>(null);
   const write = useRef<(at: number) => void>(() => {});
   const [said, setSaid] = useState("");
+  const [held, setHeld] = useState<number | null>(null);
+  const marked = held ?? picked;
   const overlay = useRef<Overlay>({ marks: [], picked: null });
-  const latest = useRef({ series, onRange, onPick, range });
-  latest.current = { series, onRange, onPick, range };
+  const click = (step: number, isFirst: boolean) => {
+    if (!onPick) return;
+    const after = afterClick(held, step, { offers: offer !== undefined, isFirst });
+    setHeld(after.held);
+    if (after.picks) onPick(step);
+  };
+  const latest = useRef({ series, onRange, click, range });
+  latest.current = { series, onRange, click, range };
   const columns = useMemo(() => columnsOf(series, smoothing, log), [series, smoothing, log]);
   const shape = `${series.map((one) => `${one.key}:${one.colour}`).join()}|${smoothing > 0}|${log}|${isDark}|${syncKey}`;
 
@@ -90,19 +101,22 @@ export function Chart({
     });
     plot.current = made;
     const remove = addGestures(made, (next) => latest.current.onRange?.(next));
-    const reset = () => latest.current.onRange?.(null);
+    const reset = () => {
+      setHeld(null);
+      latest.current.onRange?.(null);
+    };
     let downAt = { x: 0, y: 0 };
     const down = (event: MouseEvent) => {
       downAt = { x: event.clientX, y: event.clientY };
     };
-    const click = (event: MouseEvent) => {
+    const clicked = (event: MouseEvent) => {
       if (Math.hypot(event.clientX - downAt.x, event.clientY - downAt.y) > 4 || event.shiftKey) return;
       const step = made.data[0][made.cursor.idx ?? -1];
-      if (step !== undefined) latest.current.onPick?.(step);
+      if (step !== undefined) latest.current.click(step, event.detail < 2);
     };
     made.over.addEventListener("dblclick", reset);
     made.over.addEventListener("mousedown", down);
-    made.over.addEventListener("click", click);
+    made.over.addEventListener("click", clicked);
     const watch = new ResizeObserver(() => {
       if (seat.clientWidth > 0 && seat.clientWidth !== made.width) made.setSize({ width: seat.clientWidth, height });
     });
@@ -136,10 +150,10 @@ export function Chart({
         ...checkpoints.map((step) => ({ step, kind: "checkpoint" }) as Mark),
         ...broken.map((step) => ({ step, kind: "broken" }) as Mark),
       ],
-      picked,
+      picked: marked,
     };
     plot.current?.redraw(false);
-  }, [checkpoints, picked, series]);
+  }, [checkpoints, marked, series]);
 
   const steps = columns[0];
   /** What is read out: at the crosshair, else at the step that was picked, else the last. */
@@ -149,9 +163,9 @@ export function Chart({
     write.current(here !== null && here < all.length ? here : at);
   };
   const reader = useRef({ at: 0, steps });
-  reader.current = { at: picked === null ? steps.length - 1 : nearestTo(steps, picked), steps };
+  reader.current = { at: marked === null ? steps.length - 1 : nearestTo(steps, marked), steps };
   // biome-ignore lint/correctness/useExhaustiveDependencies: what is written depends on all of these
-  useEffect(read, [columns, picked]);
+  useEffect(read, [columns, marked]);
 
   const move = (at: number) => {
     const made = plot.current;
@@ -183,14 +197,16 @@ export function Chart({
     else if (event.key === "End") move(steps.length - 1);
     else if (event.key === "+" || event.key === "=") zoom(0.6);
     else if (event.key === "-") zoom(1 / 0.6);
+    else if (event.key === "Escape" && held !== null) setHeld(null);
     else if (event.key === "0" || event.key === "Escape") onRange?.(null);
+    else if (event.key === "Enter" && held !== null) onPick?.(held);
     else if (event.key === "Enter" && cursor.current !== null) onPick?.(steps[cursor.current] as number);
     else return;
     event.preventDefault();
   };
 
   return (
-    <Box>
+    <Box position="relative">
       <Readouts series={series} columns={columns} smoothing={smoothing} write={write} />
       {asTable ? (
         <CurveTable
@@ -221,6 +237,20 @@ export function Chart({
           }}
           _focusVisible={{ outline: "2px solid", outlineColor: "accent.focusRing", outlineOffset: "-2px" }}
         />
+      )}
+      {offer && onPick && held !== null && !asTable && (
+        <Button
+          size="xs"
+          variant="outline"
+          bg="bg.panel"
+          position="absolute"
+          top="26px"
+          right={{ base: 4, md: 5 }}
+          zIndex={1}
+          onClick={() => onPick(held)}
+        >
+          {offer(held)}
+        </Button>
       )}
       <VisuallyHidden id={hint}>{t("chart.keys")}</VisuallyHidden>
       <VisuallyHidden aria-live="polite">{said}</VisuallyHidden>

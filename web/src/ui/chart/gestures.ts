@@ -21,6 +21,18 @@ export const scaled = (range: Range, factor: number, about: number): Range => [
 
 export const moved = (range: Range, by: number): Range => [range[0] + by, range[1] + by];
 
+/** What a click on a step does where a step is held. Where picking leads elsewhere, the first click holds the step and
+ * the next one on it picks it; the second of a double click does nothing, as that shows everything. */
+export function afterClick(
+  held: number | null,
+  step: number,
+  { offers, isFirst }: { offers: boolean; isFirst: boolean },
+): { held: number | null; picks: boolean } {
+  if (!offers) return { held: null, picks: true };
+  if (!isFirst) return { held, picks: false };
+  return { held: step, picks: held === step };
+}
+
 export const wholeOf = (plot: uPlot): Range => {
   const steps = plot.data[0];
   return [steps[0] ?? 0, steps[steps.length - 1] ?? 1];

@@ -78,6 +78,7 @@ export function Curves({ name, step, live, picked }: CurvesProps) {
     checkpoints: live.checkpoints,
     picked,
     onPick: pick,
+    offer: (at: number) => t("run.readRows", { step: count(at) }),
   };
   return (
     <>

@@ -8,8 +8,9 @@ import { useTranslation } from "react-i18next";
 import { bytes, count, EmptyState, ErrorCard, Lines, Section } from "@/ui";
 import { Segments } from "@/ui/segments";
 import { filePath } from "../api";
-import { filtered, LEVELS, type Level, type LogLine, marked } from "../logs/lines";
+import { filtered, LEVELS, type LogLine, marked } from "../logs/lines";
 import { useLog } from "../logs/useLog";
+import type { RunSearch } from "../search";
 import { notStarted, stateOf } from "../useRun";
 import type { TabProps } from ".";
 
@@ -21,11 +22,10 @@ export default function Logs({ name, detail, step, live, search }: TabProps) {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const isGrowing = stateOf(step, live) === "running";
-  const isError = search.find === "error";
-  const [file, setFile] = useState<string>(FILES[0]);
-  const [least, setLeast] = useState<Level>(isError ? "error" : "debug");
-  const [words, setWords] = useState(isError ? "" : (search.find ?? ""));
-  const [follows, setFollows] = useState(isGrowing || isError); // an error is told at the end of its traceback
+  const file = FILES[search.log === "console" ? 1 : 0];
+  const least = LEVELS.find((one) => one === search.level) ?? "debug";
+  const [words, setWords] = useState(search.find ?? "");
+  const [follows, setFollows] = useState(isGrowing || least === "error"); // an error is told at the end of its traceback
   const [found, setFound] = useState(0);
   const stepName = useMemo(() => ({ ...name, step: step.step }), [name, step.step]);
   const log = useLog(stepName, file, isGrowing);
@@ -45,26 +45,39 @@ export default function Logs({ name, detail, step, live, search }: TabProps) {
   }, [follows, shown.length, rows]);
 
   const hit = hits.length ? hits[Math.min(found, hits.length - 1)] : undefined;
+  // Brought into sight once for each search and each step through its hits, not with each line that is written.
+  const looked = `${file} ${least} ${found} ${wanted}`;
+  const seen = useRef("");
   useEffect(() => {
-    if (hit === undefined) return;
+    if (hit === undefined || seen.current === looked) return;
+    seen.current = looked;
     setFollows(false);
     const at = shown.indexOf(hit);
     if (at >= 0) rows.scrollToIndex(at, { align: "center" });
-  }, [hit, shown, rows]);
+  }, [hit, shown, rows, looked]);
 
   const next = (by: number) =>
     hits.length && setFound((old) => (Math.min(old, hits.length - 1) + by + hits.length) % hits.length);
-  const keep = (text: string) =>
+  const keep = (change: Pick<RunSearch, "find" | "level" | "log">) => {
+    const next = { find: search.find, level: search.level, log: search.log, ...change };
+    const isSame = next.find === search.find && next.level === search.level && next.log === search.log;
+    if (isSame) return;
     void navigate({
       to: "/runs/$recipe/$number",
       params: name,
-      search: { step: step.step, tab: "logs", find: text || undefined },
+      search: { step: step.step, tab: "logs", ...next },
       replace: true,
       resetScroll: false,
     });
+  };
+  const clear = () => {
+    setWords("");
+    setFound(0);
+    keep({ find: undefined });
+  };
   const press = (event: KeyboardEvent) => {
     if (event.key === "Enter") next(event.shiftKey ? -1 : 1);
-    if (event.key === "Escape") setWords("");
+    if (event.key === "Escape") clear();
   };
 
   if (!step.shown)
@@ -84,7 +97,7 @@ export default function Logs({ name, detail, step, live, search }: TabProps) {
               setWords(event.target.value);
               setFound(0);
             }}
-            onBlur={() => keep(words)}
+            onBlur={() => keep({ find: words.trim() || undefined })}
             onKeyDown={press}
             placeholder={t("run.searchLog")}
             aria-label={t("run.searchLog")}
@@ -119,7 +132,7 @@ export default function Logs({ name, detail, step, live, search }: TabProps) {
           >
             <ArrowDown />
           </IconButton>
-          <IconButton size="2xs" variant="ghost" aria-label={t("run.clear")} onClick={() => setWords("")}>
+          <IconButton size="2xs" variant="ghost" aria-label={t("run.clear")} onClick={clear}>
             <X />
           </IconButton>
         </Flex>
@@ -128,7 +141,7 @@ export default function Logs({ name, detail, step, live, search }: TabProps) {
             <NativeSelect.Field
               aria-label={t("run.level")}
               value={least}
-              onChange={(event) => setLeast(event.target.value as Level)}
+              onChange={(event) => keep({ level: event.target.value === LEVELS[0] ? undefined : event.target.value })}
             >
               {LEVELS.map((level) => (
                 <option key={level} value={level}>
@@ -141,7 +154,7 @@ export default function Logs({ name, detail, step, live, search }: TabProps) {
           <Segments
             label={t("run.logFile")}
             value={file}
-            onChange={setFile}
+            onChange={(value) => keep({ log: value === FILES[0] ? undefined : "console" })}
             options={[
               { value: "run.log", label: t("run.fullLog") },
               { value: "console.log", label: t("run.console") },
