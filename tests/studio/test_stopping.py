@@ -9,7 +9,7 @@ import pytest
 
 import burnish
 from burnish.core.errors import AskError, RunError
-from burnish.studio.executing import results
+from burnish.studio.executing import results, stopping
 from burnish.studio.executing.stopping import StopRequests, request_stop
 
 
@@ -208,3 +208,26 @@ def test_requests_are_counted_from_here_and_from_elsewhere(tmp_path):
     thread.start()
     thread.join()
     assert counted == [False]
+
+
+def test_only_a_later_ctrl_c_is_a_second_request(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: now[0])
+    asked = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    with stopping.StopSignals(2.0).calling(lambda: asked.append(now[0])):
+        for moment, number in [(1, "TERM"), (1, "INT"), (2, "HUP"), (9, "TERM"), (9, "HUP"), (9, "INT"), (9, "INT")]:
+            now[0] = moment
+            signal.raise_signal(getattr(signal, f"SIG{number}"))
+    assert asked == [1, 9, 9]
+    assert before == {number: signal.getsignal(number) for number in before}
+
+
+def test_a_signal_that_nohup_ignores_stays_ignored():
+    before, asked = signal.signal(signal.SIGHUP, signal.SIG_IGN), []
+    try:
+        with stopping.StopSignals().calling(lambda: asked.append(1)):
+            signal.raise_signal(signal.SIGHUP)
+        assert asked == []
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -4,11 +4,13 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import threading
 
 import pytest
 
 from burnish.core.errors import MachineError
+from burnish.core.processes import module_command
 from burnish.core.runs.submitted import SubmittedRun, is_in_progress
 from burnish.jobs.database.database import Database
 from burnish.jobs.queue.queue import Queue
@@ -144,3 +146,21 @@ def test_a_damaged_record_of_the_queue_damages_one_run_alone(recipe, submitted, 
     doubts = []
     gc(workspace=workspace.root, say=doubts.append)
     assert any("submitted.json" in doubt for doubt in doubts)
+
+
+def test_signals_of_a_service_manager_and_of_a_parent_are_one_request(slow, submitted, queue, until, workspace):
+    submitted(slow)
+    words = ("--workspace", str(workspace.root), "--parent", str(os.getpid()))
+    worker = subprocess.Popen(module_command("burnish.studio.serving.embedded", *words))
+    try:
+        run = workspace.run("s", 1, "wait")
+        until(lambda: (run.scratch / "checkpoints" / "1").exists())
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            worker.send_signal(number)
+        assert worker.wait(60) == 0
+    finally:
+        worker.kill()
+        worker.wait()
+    assert (run.record["state"], run.record["reason"]) == ("interrupted", "stopped at step 1")
+    job = one(queue, "s/1", "wait")
+    assert (job.state, job.reason) == ("queued", "its worker was stopped")

@@ -1,9 +1,6 @@
 """The command `ui`: the page in a browser, and the API behind it."""
 
 import json
-import signal
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,6 +34,7 @@ def ui(
     The address that it prints logs in once, within 15 minutes; --token prints another one. Ctrl-C saves the state of
     the jobs that run here.
     """
+    from burnish.studio.executing.stopping import StopSignals
     from burnish.studio.serving.interface import Interface
     from burnish.studio.serving.logins import redirect_to, server_address
 
@@ -53,7 +51,7 @@ def ui(
         with_worker=worker,
         workspace=output.workspace,
     )
-    with _ended_by_signals():
+    with StopSignals().calling(_interrupt):
         try:
             address = _print_login(output, running.address)
             if open_browser and not output.json:
@@ -86,24 +84,12 @@ def _end(output: Output, running: "Interface") -> None:
     try:
         running.join()
     except KeyboardInterrupt:
-        running.request_stop()
+        running.request_stop(at_once=True)
         running.join()
 
 
-@contextmanager
-def _ended_by_signals() -> Generator[None]:
-    """SIGTERM and SIGHUP end the command as Ctrl-C does."""
-
-    def end(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, end) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def register(app: typer.Typer) -> None:

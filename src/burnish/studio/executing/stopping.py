@@ -5,7 +5,8 @@ After the first request the current step saves its state and no further step sta
 
 import signal
 import threading
-from collections.abc import Collection, Generator, Iterator
+import time
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,41 @@ class StopRequests:
     def _count(self) -> int:
         in_file = self._file.stat().st_size if self._file.exists() else 0
         return max(self._local + in_file, self._passed_on)
+
+
+class StopSignals:
+    """Which signals are requests to stop, for a program that runs several jobs.
+
+    A service manager, a shell and a parent may each send one: within `seconds` of the first they are one request, and
+    SIGTERM and SIGHUP are always. A later Ctrl-C is a request of its own.
+    """
+
+    def __init__(self, seconds: float = 2.0):
+        self._seconds = seconds
+        self._first: float | None = None
+
+    def is_request(self, number: int) -> bool:
+        """Whether the program acts on a signal that has come now."""
+        if self._first is None:
+            self._first = time.monotonic()
+            return True
+        return number == signal.SIGINT and time.monotonic() - self._first > self._seconds
+
+    @contextmanager
+    def calling(self, act: Callable[[], None]) -> Generator[None]:
+        """Call `act` for each request. Signals that are ignored, such as SIGHUP by nohup, stay so."""
+
+        def handle(number: int, frame: object) -> None:
+            if self.is_request(number):
+                act()
+
+        numbers = [number for number in (signal.SIGINT, *_SYSTEM_SIGNALS) if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, handle) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def request_stop(file: Path) -> None:

@@ -15,16 +15,18 @@ from burnish.jobs.launchers.choice import launcher_at
 from burnish.jobs.launchers.protocol import Launcher
 from burnish.jobs.queue.job import ENDED, LOCAL, TRANSITIONS, Job, JobState, Slot
 from burnish.jobs.queue.queue import Queue
-from burnish.studio.executing.stopping import request_stop
+from burnish.studio.executing.stopping import StopSignals, request_stop
 from burnish.studio.queueing.ends import record_end
 from burnish.studio.queueing.opening import opened
 from burnish.studio.queueing.submitting import new_jobs
-from burnish.studio.queueing.worker import QueueWorker, stopped_by_signals
+from burnish.studio.queueing.worker import QueueWorker
 
 _SERVERS = 4
 """Servers of models that a worker runs at a time."""
 _LIGHT = 1
 """Profiles of datasets that it runs at a time, beside its other jobs."""
+_SAME_REQUEST_SECONDS = 1.0
+"""Shorter than that of `burnish ui`, so that what is a second request there is one here."""
 
 
 def jobs(
@@ -131,12 +133,17 @@ def work(
     database: str | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Run jobs of the queue in this process until SIGTERM or SIGINT; with `until_idle`, until none is left.
+    """Run jobs of the queue in this process until SIGTERM, SIGHUP or Ctrl-C, and save their state; a second Ctrl-C
+    kills them. With `until_idle`, until none is left.
 
     `slots` jobs run at a time, by default one for each four cores; with `gpus`, jobs that may use a GPU have that many
     slots of their own. Profiles and servers take no slot of the other jobs.
     """
-    kinds: dict[Slot, int] = {"cpu": slots or max(1, usable_cores() // 4), "light": _LIGHT, "server": _SERVERS}
+    kinds: dict[Slot, int] = {
+        "cpu": max(1, usable_cores() // 4) if slots is None else slots,
+        "light": _LIGHT,
+        "server": _SERVERS,
+    }
     if gpus:
         kinds["gpu"] = gpus
     with opened(workspace, database) as (place, queue):
@@ -155,7 +162,7 @@ def work(
             search=lambda: requeue_lost(place, queue, say_once),
             say=say,
         )
-        with stopped_by_signals(worker):
+        with StopSignals(_SAME_REQUEST_SECONDS).calling(worker.stop):
             worker.run(until_idle=until_idle)
 
 

@@ -11,12 +11,10 @@ import contextlib
 import logging
 import math
 import random
-import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Literal
 
 from burnish.core.errors import AskError, BurnishError, RunError
@@ -361,18 +359,3 @@ def _out_of_time(job: Job) -> RunError:
     what = f"step '{job.step}' was stopped after its time limit of {job.time_limit:,.0f} s"
     fix = f"submit the recipe again with a longer time limit: the step resumes where it saved its state ({job.run})"
     return RunError("run.time-limit", what, fix)
-
-
-@contextlib.contextmanager
-def stopped_by_signals(worker: QueueWorker) -> Generator[None]:
-    """SIGTERM and SIGINT stop a worker; a second one kills what it runs."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        worker.stop()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -7,6 +7,7 @@ that one; where it is killed, the system asks them.
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -114,11 +115,13 @@ class Interface:
         """Whether the worker still runs: after a request to stop, what it runs saves its state."""
         return self._worker is not None and self._worker.poll() is None
 
-    def request_stop(self) -> None:
-        """Ask both to end; the worker when what it runs has saved its state. A second request ends that at once."""
-        for process in (self._worker, self._server):
-            if process is not None and process.poll() is None:
-                process.terminate()
+    def request_stop(self, *, at_once: bool = False) -> None:
+        """Ask both to end; the worker when what it runs has saved its state, or, with `at_once` after a first request,
+        without. The system may ask them too: only Ctrl-C (SIGINT) is taken for a second request."""
+        if self._worker is not None and self._worker.poll() is None:
+            self._worker.send_signal(signal.SIGINT if at_once else signal.SIGTERM)
+        if self._server.poll() is None:
+            self._server.terminate()
 
     def stop(self) -> int:
         """Ask both to end, and wait for them; the server's exit status."""
