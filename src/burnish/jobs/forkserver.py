@@ -39,6 +39,8 @@ _OWN_VARIABLES = ("BURNISH_", "PYTEST_", "TORCHINDUCTOR_CACHE_DIR")
 _KEY = "_API_KEY"
 """The end of the names of others: keys of endpoints."""
 _SECONDS = 0.2
+_ANSWER_SECONDS = 120.0
+"""What a server gets to answer its first request, after it has imported all libraries, and each other one."""
 _UNKNOWN = -9
 """The status (SIGKILL) of a worker whose server was killed: memory that runs out is the likely cause."""
 
@@ -93,8 +95,12 @@ class ForkServer:
     def __init__(self, environment: Mapping[str, str], libraries: Sequence[str] = LIBRARIES):
         self._inherited = _inherited(environment)
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._lock = threading.Lock()
-        """Held from a request to its answer, and while messages are read."""
+        self._starting, self._lock = threading.Lock(), threading.Lock()
+        """Held from a request to its answer; and while the messages that have come are read, never while one waits."""
+        self._answers: list[dict[str, Any]] = []
+        """Of the request that waits."""
+        self.is_stuck = False
+        """It has not answered a request in time, and gets no more."""
         self._ended: dict[int, int] = {}
         """Status by the number of a worker: a process id is used again."""
         self.has_ended = False
@@ -114,30 +120,31 @@ class ForkServer:
     ) -> ForkedWorker | None:
         """Fork a worker whose output goes to the descriptor `log`; `report` is added to its arguments.
 
-        None if the server has ended, or if a process of its own would differ: start one.
+        None if the server has ended or does not answer, or if a process of its own would differ: start one.
         """
-        if self.has_ended or _inherited(environment) != self._inherited:
+        if self.has_ended or self.is_stuck or _inherited(environment) != self._inherited:
             return None
         request = {"arguments": list(arguments), "environment": dict(environment), "folder": os.getcwd()}
-        with self._lock:
+        with self._starting:
+            self._answers.clear()
             try:
                 socket.send_fds(self._socket, [json.dumps(request).encode()], [log, report])
             except OSError:  # the server has ended, or the environment is longer than a message
                 return None
-            while not self.has_ended:
-                message = self._receive()
-                if "started" in message:
-                    return ForkedWorker(self, message["started"], message["number"])
-                if "refused" in message:
-                    break
+            end = time.monotonic() + _ANSWER_SECONDS
+            while not (self.has_ended or self.is_stuck):
+                self._read()
+                if self._answers:
+                    answer = self._answers.pop()
+                    return ForkedWorker(self, answer["started"], answer["number"]) if "started" in answer else None
+                self.wait_for_message(_SECONDS / 4)  # another thread may read the answer meanwhile
+                self.is_stuck = time.monotonic() > end
         return None
 
     def status_of(self, number: int) -> int | None:
         """The exit status of a worker; None while it runs."""
-        with self._lock:
-            while not self.has_ended and select.select([self._socket], [], [], 0)[0]:
-                self._receive()
-            return self._ended.get(number)
+        self._read()
+        return self._ended.get(number)
 
     def wait_for_message(self, seconds: float) -> None:
         """Wait until a worker ends, at most so long."""
@@ -150,18 +157,24 @@ class ForkServer:
         self._process.wait()
         self._socket.close()
 
-    def _receive(self) -> dict[str, Any]:
+    def _read(self) -> None:
+        with self._lock:
+            while not self.has_ended and select.select([self._socket], [], [], 0)[0]:
+                self._receive()
+
+    def _receive(self) -> None:
         try:
             text = self._socket.recv(LARGEST_MESSAGE)
         except OSError:
             text = b""
         if not text:
             self.has_ended = True
-            return {}
+            return
         message: dict[str, Any] = json.loads(text)
         if "ended" in message:
             self._ended[message["ended"]] = message["status"]
-        return message
+        else:
+            self._answers.append(message)
 
 
 _shared: ForkServer | None = None
@@ -177,7 +190,7 @@ def shared_server(environment: Mapping[str, str], planned: int = 1) -> ForkServe
     global _shared, _starts
     with _lock:
         _starts += 1
-        if _shared is not None and _shared.has_ended:
+        if _shared is not None and (_shared.has_ended or _shared.is_stuck):
             _shared = None
         if _shared is None and IS_SUPPORTED and max(planned, _starts) > 1:
             _shared = ForkServer(environment)
