@@ -285,3 +285,14 @@ def test_processes_that_name_a_workspace_at_once_give_it_one_name(workspace):
     assert len(names) == 8
     assert len(set(names)) == 1
     assert names[0]
+
+
+def test_a_file_is_the_same_from_every_folder_and_below_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for address, file in (("sqlite:///own/jobs.db", tmp_path / "own/jobs.db"), ("sqlite:///~/b.db", "home/b.db")):
+        monkeypatch.chdir(tmp_path)
+        database = Database(parse(address))
+        monkeypatch.chdir("/")
+        write(database)
+        assert (database.path, written(database)) == (tmp_path / file, ["mine"])
+        database.close()

@@ -8,7 +8,6 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, insert, select, text
 
 from burnish.core.errors import MachineError, RunError
-from burnish.core.paths import expanded
 from burnish.core.runs.locks import held
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.database import engines, schema
@@ -75,7 +74,7 @@ class Database:
     def path(self) -> Path | None:
         """The file of an SQLite database."""
         is_file = self._url.get_backend_name() == "sqlite"
-        return expanded(self._url.database) if is_file and self._url.database else None
+        return Path(self._url.database) if is_file and self._url.database else None
 
     @property
     def is_replaced(self) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from burnish.core.errors import AskError, MachineError
+from burnish.core.paths import current_folder, expanded
 from burnish.jobs.database.faults import BUSY_SECONDS, MAKE_ANEW, ReplacedDatabaseError, damaged
 
 WRITING = "burnish_writing"
@@ -21,15 +22,17 @@ FileIdentity = tuple[int, int]
 
 
 def parse(url: str) -> URL:
-    """The address of a database; AskError `ask.wrong-value` if it is none of SQLite or PostgreSQL."""
+    """The address of a database, of SQLite with the absolute path of its file; AskError `ask.wrong-value` if it is
+    none of SQLite or PostgreSQL."""
     fix = "write sqlite:////folder/burnish.db or postgresql://user:password@host/name"
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise AskError("ask.wrong-value", "BURNISH_DATABASE is not the address of a database", fix) from None
     kind = parsed.drivername.partition("+")[0]
-    if kind == "sqlite" and parsed.database not in (None, "", ":memory:"):
-        return parsed.set(drivername="sqlite+pysqlite")
+    if kind == "sqlite" and parsed.database and parsed.database != ":memory:":
+        path = expanded(parsed.database)
+        return parsed.set(drivername="sqlite+pysqlite", database=str(current_folder() / path))
     if kind in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+psycopg")
     raise AskError("ask.wrong-value", f"a database of kind '{kind}', or without a name, cannot hold jobs", fix)
