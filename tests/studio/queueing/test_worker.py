@@ -5,9 +5,11 @@ import signal
 import sqlite3
 
 from burnish.core.runs.submitted import Options, SubmittedRun
+from burnish.studio.executing.stopping import StopRequests
 from burnish.studio.queueing import worker as of_worker
 from burnish.studio.queueing.jobs import cancel_jobs, resume_run
 from burnish.studio.queueing.submitting import submit_stage
+from burnish.studio.queueing.worker import QueueWorker, _Held
 
 
 def test_a_failed_step_cancels_those_that_need_it_and_says_why(
@@ -46,6 +48,19 @@ def test_a_cancelled_step_saves_its_state_and_resumes_there(
     resume_run("s/1", workspace=workspace.root)
     until(lambda: states("s/1") == {"wait": "succeeded", "join": "succeeded"})
     assert run.artifact().measures == {"resumed": True}
+
+
+def test_the_time_limit_of_a_step_begins_when_it_starts(slow, submitted, queue, workspace):
+    submitted(slow, options=Options(time_limit=1e-9))
+    worker = QueueWorker(workspace, queue, {"cpu": 1}, launcher_of=lambda _: None, say=lambda _: None)
+    lease = queue.lease(queue.register_worker({"cpu": 1}), ["cpu"])
+    held = _Held(lease, "cpu", StopRequests(workspace.stop_file("s", 1)))
+    worker._held.append(held)
+    worker._beat()
+    assert not held.stops.requested  # it waits for another process that runs the same step
+    held.progress.on_step_start(None, None)
+    worker._beat()
+    assert (held.stops.requested, held.why) == (True, "time")
 
 
 def test_a_step_has_a_time_limit(slow, submitted, drain, queue, states, workspace):

@@ -21,7 +21,7 @@ from burnish.core.errors import AskError, BurnishError, RunError
 from burnish.core.events import Event
 from burnish.core.faults import as_burnish_error
 from burnish.core.plan import PlannedStep
-from burnish.core.runs.run import FencedError
+from burnish.core.runs.run import FencedError, Run
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.database.faults import ReplacedDatabaseError
 from burnish.jobs.launchers.protocol import Launcher
@@ -70,9 +70,14 @@ Say = Callable[[str], None]
 
 
 class _Progress(SilentWatcher):
-    """Notes whether a step has saved a checkpoint."""
+    """Notes when a step began, after it has waited for others that run it, and whether it has saved a checkpoint."""
 
+    began: float | None = None
+    """Of the monotonic clock."""
     has_saved = False
+
+    def on_step_start(self, step: PlannedStep, run: Run) -> None:
+        self.began = time.monotonic()
 
     def on_event(self, step: PlannedStep, event: Event) -> None:
         self.has_saved = self.has_saved or event.kind == "checkpoint"
@@ -87,7 +92,6 @@ class _Held:
     """The kind of slot that it takes here."""
     stops: StopRequests
     progress: _Progress = field(default_factory=_Progress)
-    began: float = field(default_factory=time.monotonic)
     beat: float = field(default_factory=time.monotonic)
     """When the lease was last renewed, of the monotonic clock."""
     why: Why = ""
@@ -238,8 +242,9 @@ class QueueWorker:
         for held in self._held:
             job = held.lease.job
             limit = math.inf if job.time_limit is None else job.time_limit
-            if now - held.began > limit:
-                held.stop("time", at_once=now - held.began > limit + _GRACE_SECONDS)
+            seconds = 0.0 if held.progress.began is None else now - held.progress.began
+            if seconds > limit:
+                held.stop("time", at_once=seconds > limit + _GRACE_SECONDS)
             if now - held.beat >= self._queue.lease_seconds / _BEATS:
                 self._renew(held)
 
