@@ -24,6 +24,9 @@ def launcher_at(on: str | None) -> Launcher | None:
 def parsed(on: str) -> tuple[str, float]:
     """Address and GPUs for each worker, of `ray://host:10001?gpus=1`. Errors: AskError `ask.wrong-value`."""
     address, _, query = on.partition("?")
+    if "@" in address.partition("://")[2].partition("/")[0]:
+        what = "on: the address holds a user or a password, which would be stored with each job and shown"
+        raise AskError("ask.wrong-value", what, "remove it, and set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN")
     fix = "write ray://host:10001, http://host:8265, or one of them with ?gpus=1"
     if not address.startswith(_SCHEMES) or address in _SCHEMES:
         raise AskError("ask.wrong-value", f"on: '{on}' is not the address of a Ray cluster", fix)

@@ -10,9 +10,10 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from burnish.core.catalog import needs_torch, stage
 from burnish.core.errors import MachineError
@@ -29,8 +30,12 @@ _SILENT_SECONDS = 300.0
 """How long the cluster may not answer before a step has failed. Its worker goes on meanwhile."""
 _STOP_SECONDS = 600
 """What a worker gets to save its state before Ray kills it."""
-_PASSED = ("BURNISH_", "HF_", "PYTHONPATH", "OMP_", "TOKENIZERS_", "MPLBACKEND", "PYTORCH_")
-"""Variables of this process that its workers get, beside what their machine has."""
+_PASSED = (
+    *("BURNISH_CACHE", "BURNISH_KERNELS", "HF_", "PYTHONPATH", "OMP_", "MKL_", "TOKENIZERS_", "MPLBACKEND", "PYTORCH_"),
+    *("WANDB_", "SWANLAB_", "MLFLOW_", "TRACKIO_"),
+)
+"""The beginnings of the variables of this process that its workers get, beside what their machine has, and the keys
+that the settings of their step name. Who may use the cluster sees them: no other secret is among them."""
 
 
 @dataclass
@@ -70,14 +75,13 @@ class RayLauncher:
         python = os.environ.get(PYTHON, sys.executable)
         command = shlex.join([python, "-P", "-m", "burnish.jobs", str(run.folder)])
         before = RunLog(run.log).end
-        environment = {name: value for name, value in worker_environment().items() if name.startswith(_PASSED)}
         try:
             name = self._client.submit_job(
                 entrypoint=f"exec {command} >> {shlex.quote(str(run.log))} 2>&1",
                 entrypoint_num_cpus=1,
                 entrypoint_num_gpus=gpus or None,
                 metadata={"burnish": run.name},
-                runtime_env={"env_vars": {**environment, "RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_SECONDS)}},
+                runtime_env={"env_vars": {**passed(run.job["spec"]), "RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_SECONDS)}},
             )
         except Exception as error:
             raise self._no_answer(error) from error
@@ -133,6 +137,23 @@ class RayLauncher:
         fix = "check the address and RAY_AUTH_MODE, or start a cluster with a dashboard: ray start --head"
         what = f"on: {self._address}: the cluster does not answer: {reason(error)}"
         return MachineError("machine.no-cluster", what, fix)
+
+
+def passed(spec: Any) -> dict[str, str]:
+    """The variables that the worker of a step with these settings gets."""
+    keys = set(_keys_in(spec))
+    return {name: value for name, value in worker_environment().items() if name.startswith(_PASSED) or name in keys}
+
+
+def _keys_in(value: Any) -> Iterator[str]:
+    """The variables that settings name as `api_key_env`."""
+    if isinstance(value, list):
+        value = dict(enumerate(cast(list[Any], value)))
+    if isinstance(value, dict):
+        for name, member in cast(dict[Any, Any], value).items():
+            if name == "api_key_env" and isinstance(member, str):
+                yield member
+            yield from _keys_in(member)
 
 
 def _status_of(info: Any) -> int:
