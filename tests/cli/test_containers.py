@@ -100,5 +100,5 @@ def test_a_command_of_the_guide_works(burnish, calls, workspace, command):
 def test_an_error_has_its_status_and_hint(burnish):
     said = burnish("up", "ui")
     assert said.status == 2
-    assert "there is no profile 'ui' yet" in said.err
+    assert "there is no profile 'ui'" in said.err
     assert burnish("up").status == 2

@@ -12,7 +12,7 @@ from burnish.cli.render import Output, duration, plain
 from burnish.core.errors import AskError
 
 if TYPE_CHECKING:
-    from burnish.jobs.queue.job import Job
+    from burnish.jobs.queue.job import Job, Worker
 
 JobId = Annotated[int, typer.Argument(help="The number of the job, as `jobs list` shows it.")]
 Url = Annotated[
@@ -164,9 +164,15 @@ def workers(ctx: typer.Context, database: Url = None) -> None:
     if not found:
         output.console.print("there is no worker; start one: burnish worker")
         return None
-    rows = [(one.id, one.slots, one.version, "has ended" if one.has_ended else "lives") for one in found]
+    rows = [(one.id, one.slots, one.version, _state_of(one)) for one in found]
     output.table("", ("worker", "slots", "version", "state"), rows)
     return None
+
+
+def _state_of(one: "Worker") -> str:
+    if one.has_ended:
+        return "has ended"
+    return f"silent for {duration(time.time() - one.seen)}" if one.is_silent else "lives"
 
 
 def worker(

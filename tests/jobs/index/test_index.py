@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from burnish.jobs.database.database import Database
-from burnish.jobs.index.entry import PlannedEntry, RunEntry, StepEntry
+from burnish.jobs.index.entry import PlannedEntry, RunEntry, StepEntry, is_storable
 from burnish.jobs.index.index import Index
 
 STEP = StepEntry(
@@ -58,3 +58,9 @@ def test_many_entries_are_saved_in_one_go(index):
     assert len(index.steps()) == 1_203
     index.save([], [entry.run for entry in many[1:]])
     assert list(index.steps()) == ["r/1/tune"]
+
+
+@pytest.mark.parametrize("step", ["tune\0", "\ud800"])
+def test_a_run_whose_plan_holds_what_no_database_stores_is_not_saved(step):
+    assert is_storable(RUN)
+    assert not is_storable(replace(RUN, steps=(PlannedEntry("tune", None, step, "run"),)))

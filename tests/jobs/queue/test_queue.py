@@ -1,11 +1,12 @@
 """The verbs of the queue, one by one."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from burnish.core.errors import AskError, RunError
-from burnish.jobs.queue.job import NewJob
+from burnish.jobs.queue.job import SILENT_SECONDS, NewJob
 
 BOTH = ("cpu", "gpu")
 
@@ -200,3 +201,9 @@ def test_workers_are_listed_until_they_leave(queue, worker):
     assert not listed.has_ended
     queue.leave(worker)
     assert queue.workers() == []
+
+
+def test_a_worker_that_was_not_seen_for_long_is_silent(queue):
+    worker = queue.register_worker({"cpu": 1})
+    assert not worker.is_silent
+    assert replace(worker, seen=worker.seen - SILENT_SECONDS - 1).is_silent

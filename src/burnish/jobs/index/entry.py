@@ -182,5 +182,6 @@ def _is_storable(value: Any) -> bool:
     if isinstance(value, str):
         return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
     if isinstance(value, tuple):
-        return all(_is_storable(part) for each in cast("tuple[PlannedEntry, ...]", value) for part in each.__slots__)
+        entries = cast("tuple[PlannedEntry, ...]", value)
+        return all(_is_storable(getattr(each, name)) for each in entries for name in type(each).__slots__)
     return not isinstance(value, int | float) or (math.isfinite(value) and abs(value) < 1 << 62)

@@ -25,6 +25,8 @@ TRANSITIONS: Mapping[JobState, tuple[JobState, ...]] = {
 ENDED: tuple[EndState, ...] = ("succeeded", "failed", "cancelled")
 
 
+SILENT_SECONDS = 600.0
+"""After which a worker that was not seen is shown as silent. One that lives is seen each few seconds."""
 LOCAL = "local"
 """The launcher on the machine of the worker."""
 
@@ -168,3 +170,8 @@ class Worker:
     def has_ended(self) -> bool:
         """Whether it is known to have ended: a worker of another machine never is."""
         return self.process.has_ended()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it was not seen for long, by the clocks of both machines: for people, nothing depends on it."""
+        return time.time() - self.seen > SILENT_SECONDS

@@ -49,7 +49,7 @@ def move(change: Change, number: int, before: int | None) -> None:
     if before == number:
         return
     if before is None:
-        last = _neighbour(change, job, *(column for column in (jobs.c.priority, jobs.c.position.desc())))
+        last = _neighbour(change, job, jobs.c.priority, jobs.c.position.desc())
         priority = last.priority if last else job.priority
         change.set(number, priority=priority, position=end(change.connection))
         return

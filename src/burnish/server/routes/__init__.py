@@ -17,5 +17,5 @@ A route is at most a dozen lines: parse, call one verb of the studio, answer wit
 `scope` must be given: `read` (looks), `run` (starts and changes), `admin` (keys, settings), or `open`, which a test
 allows to a few routes only. The function's name becomes the operation's name in the generated client; its docstring is
 its summary. A BurnishError that a verb raises becomes problem+json (`server/problems.py`); a file that a request names
-is found by `server/paths.py`. A route whose body may be larger than 1 MiB says so with `most_bytes`.
+is found by `core/paths/within.py`. A route whose body may be larger than 1 MiB says so with `most_bytes`.
 """

@@ -27,7 +27,8 @@ async def _metrics_of(request: Request) -> Metrics:
 def read_metrics(place: Place, metrics: Annotated[Metrics, Depends(_metrics_of)]) -> Response:
     """Requests, streams, and jobs by state, as Prometheus reads them."""
     try:
-        living = [worker for worker in watching.workers(workspace=place) if not worker.has_ended]
+        known = watching.workers(workspace=place)
+        living = [worker for worker in known if not (worker.has_ended or worker.is_silent)]
         metrics.set_jobs(watching.counts(workspace=place), len(living))
     except BurnishError:  # of the database: /health tells it, and the others are given
         metrics.forget_jobs()

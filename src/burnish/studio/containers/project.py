@@ -42,8 +42,8 @@ def check_profiles(names: Iterable[str]) -> list[str]:
     found = list(dict.fromkeys(names))
     for name in found:
         if name == "ui":
-            fix = f"start one of these: {', '.join(PROFILES)}"
-            raise AskError("ask.wrong-value", "there is no profile 'ui' yet: burnish has no web page", fix)
+            fix = f"start the page with `burnish ui`, or one of these profiles: {', '.join(PROFILES)}"
+            raise AskError("ask.wrong-value", "there is no profile 'ui': the page runs without a container", fix)
         if name not in PROFILES:
             raise AskError("ask.wrong-value", f"there is no profile '{name}'", nearest(name, PROFILES))
     if not found:
