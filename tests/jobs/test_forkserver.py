@@ -203,14 +203,14 @@ def test_a_plan_of_several_steps_has_a_server_from_the_first(fresh_process):
 
 
 def test_a_server_that_hangs_keeps_no_other_worker_waiting_and_gets_no_more_requests(
-    prepared, started, finish, server, until, monkeypatch
+    prepared, started, finish, server, until, monkeypatch, tmp_path
 ):
-    run = prepared("quick-make", word="hi", times=1)
+    run, words = prepared("quick-make", word="hi", times=1), [str(tmp_path / "none")]
     assert finish(run, started(run)).status == 0
     os.kill(server._process.pid, signal.SIGSTOP)
     try:
         with ThreadPoolExecutor(2) as threads, open(os.devnull, "wb") as log:
-            start = threads.submit(server.start, ["none"], worker_environment(), log.fileno(), log.fileno())
+            start = threads.submit(server.start, words, worker_environment(), log.fileno(), log.fileno())
             until(server._starting.locked)
             assert threads.submit(server.status_of, 99).result(10) is None
             monkeypatch.setattr(forkserver, "_ANSWER_SECONDS", 0.0)
@@ -218,7 +218,7 @@ def test_a_server_that_hangs_keeps_no_other_worker_waiting_and_gets_no_more_requ
             os.kill(server._process.pid, signal.SIGCONT)
             assert start.result(30).wait(30) != 0
             os.kill(server._process.pid, signal.SIGSTOP)
-            assert server.start(["none"], worker_environment(), log.fileno(), log.fileno()) is None
+            assert server.start(words, worker_environment(), log.fileno(), log.fileno()) is None
             assert server.is_stuck
     finally:
         os.kill(server._process.pid, signal.SIGCONT)
