@@ -1,8 +1,11 @@
 """Runs in a workspace, written as the launcher and the worker write them."""
 
+import json
 from contextlib import contextmanager
 
 from burnish.core.events import Metric, Note
+from burnish.core.files import write_json
+from burnish.core.runs.artifact import record_files
 from burnish.core.runs.workspace import Workspace
 
 
@@ -36,6 +39,19 @@ class MadeRun:
     def note(self, step, text):
         self.step(step).events.append(Note(text=text))
 
+    def finish(self, step, kind, files, measures=None, stage="sft", certificate=None):
+        """What a step made: an artifact of a kind with files by their names and texts."""
+        run = self.step(step)
+        run.out.mkdir(exist_ok=True)
+        for name, text in files.items():
+            (run.out / name).write_text(text)
+        about = {"kind": kind, "name": f"{self.recipe}.{step}", "version": str(self.number), "stage": stage}
+        facts = {"inputs": {}, "spec": {}, "measures": measures or {}, "provenance": {}, "certificate": certificate}
+        record = {**about, "fingerprint": run.job["fingerprint"], **facts, "files": record_files(run.out)}
+        write_json(run.folder / "artifact.json", record)
+        run.transition("succeeded")
+        return run
+
     @contextmanager
     def executing(self):
         """Hold the lock of the run, as the process that executes it does."""
@@ -53,3 +69,9 @@ def made_run(folder, steps=("data", "tune"), metrics=5, recipe="made"):
         run.begin(step)
         run.write(step, metrics)
     return run
+
+
+def record_files_again(folder):
+    """As if a step had written the files of its artifact as they are now."""
+    record = json.loads((folder / "artifact.json").read_text())
+    write_json(folder / "artifact.json", record | {"files": record_files(folder / "out")})

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from burnish.core import events
 from burnish.core.events import EventLog, Metric, Note, Progress, StateChanged, read_events
 
 
@@ -168,3 +169,19 @@ def test_an_event_with_half_of_a_surrogate_pair_is_kept(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
     log.append(Note(text="a\ud83db"))
     assert [event.text for event, *_ in log.read()] == ["a\ufffdb"]
+
+
+@pytest.mark.parametrize("block", [1, 7, 64, 1 << 18])
+@pytest.mark.parametrize(
+    "text", [b"", b"\n", b"a", b"a\n", b"a\nbc\n\nlonger than a block\nd", b"x\r\ny\n", b"\nab\nc\n"]
+)
+def test_lines_from_the_end_are_those_from_the_start(tmp_path, monkeypatch, block, text):
+    monkeypatch.setattr(events, "_BLOCK", block)
+    log = EventLog(tmp_path / "events.jsonl")
+    assert list(log.lines_back()) == []
+    log.path.write_bytes(text)
+    whole, expected, end = text[: text.rfind(b"\n") + 1], [], 0
+    for line in whole.split(b"\n")[:-1]:
+        end += len(line) + 1
+        expected.append((line + b"\n", end))
+    assert list(log.lines_back()) == expected[::-1]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 import burnish
+from made_runs import record_files_again
 
 ONE, OTHER = "base/1/score", "tuned/1/score"
 _ROWS = {"stage": "evaluate", "data": "file:rows.jsonl", "scorers": [{"kind": "exact_match"}]}
@@ -91,9 +92,11 @@ def test_a_judgement_has_agreement_and_cost(studio):
     }
     try:
         run.write_text(json.dumps({**json.loads(kept), **more}))
+        record_files_again(run.parents[1])
         found = get(studio, f"/{OTHER}")["judging"]
     finally:
         run.write_text(kept)
+        record_files_again(run.parents[1])
     assert found["judges"] == [{"name": "strict", "endpoint": "strict at a host", **spent, "missing": 1}]
     assert [(one["between"], one["judge"], one["value"]) for one in found["agreement"]] == [
         ("repeats", "strict", 0.8),

@@ -15,7 +15,7 @@ from burnish.server.settings import Settings
 from made_runs import made_run
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-OPEN = {("GET", "/health"), ("POST", f"{API}/session")}
+OPEN = {("GET", "/health"), ("HEAD", "/health"), ("POST", f"{API}/session")}
 """Routes that need no token; the second takes a one-time one."""
 SCHEMA = schema_of(make_app(Settings(Path("/nonexistent-workspace"))))
 ROUTES = sorted((method.upper(), path) for path, item in SCHEMA["paths"].items() for method in item)

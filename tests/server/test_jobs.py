@@ -41,6 +41,22 @@ def test_a_submitted_run_has_a_job_for_each_step(studio, submit):
     assert studio.page.get(f"/api/v1/runs/{found['run']}").json()["state"] == "queued"
 
 
+def test_jobs_are_listed_by_page(studio, submit):
+    run = submit("paged")["run"]
+    found, after = [], {}
+    while True:
+        page = studio.page.get("/api/v1/jobs", params={"run": run, "limit": 1, **after}).json()
+        found += [job["step"] for job in page["jobs"]]
+        assert page["left_out"] == 1
+        if page["next"] is None:
+            break
+        after = {"after": page["next"]}
+    assert found == ["data", "page"]
+    lost = studio.page.get("/api/v1/jobs", params={"run": run, "after": 10**9})
+    assert (lost.status_code, lost.json()["code"]) == (404, "ask.bad-reference")
+    assert studio.page.get("/api/v1/jobs", params={"limit": 10_000}).status_code == 422
+
+
 def test_one_stage_is_submitted(studio):
     (studio.folder / "rows.jsonl").write_text(ROWS)
     answer = studio.page.post(

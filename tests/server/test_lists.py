@@ -2,28 +2,12 @@
 
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 
-from burnish.server.app import make_app
-from burnish.server.openapi import schema_of
-from burnish.server.settings import Settings
+from lists import LISTS
 from made_runs import made_run
 from studio_server import serving
-
-SLOW = {"/api/v1/devices", "/api/v1/doctor"}
-"""They ask the machine, and look at no run."""
-_PATHS = schema_of(make_app(Settings(Path("/nonexistent-workspace"))))["paths"]
-LISTS = sorted(
-    path
-    for path, item in _PATHS.items()
-    if "get" in item
-    and "{" not in path
-    and not any(parameter.get("required") for parameter in item["get"].get("parameters", ()))
-    and "application/json" in item["get"]["responses"]["200"].get("content", {})
-    and path not in SLOW
-)
 
 
 def _folder_for(path):

@@ -40,7 +40,7 @@ def test_a_log_is_searched(logged):
 
 @pytest.mark.parametrize("asked", ["bytes=99999999-", "bytes=5-3", "bytes=x", "lines=1-2", "nothing"])
 def test_a_range_that_is_none_is_a_problem_with_the_length_of_the_file(logged, asked):
-    at = AT.removesuffix("log") + "files/run.log"
+    at = AT.removesuffix("log") + "files/run.json"
     answer = logged.get(at, headers={"Range": asked})
     assert (answer.status_code, answer.headers["content-type"]) == (416, "application/problem+json")
     assert answer.json()["code"] == "ask.no-such-range"

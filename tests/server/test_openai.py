@@ -261,3 +261,11 @@ def test_files_of_another_kind_are_refused_in_openai_s_shape(client, studio):
         assert studio.page.get(path).status_code == 404
     for verb in ("cancel", "pause", "resume"):
         assert studio.page.post(f"/v1/fine_tuning/jobs/ftjob-ft-999/{verb}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "query", ["metadata[a=1", "metadata=1", "metadata[]=1", "metadata[a]=1&metadata[a]=2", "metadata[a][b]=1"]
+)
+def test_a_selection_that_is_none_is_refused(studio, query):
+    answer = studio.page.get(f"/v1/fine_tuning/jobs?{query}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "ask.wrong-value"), answer.text

@@ -3,19 +3,29 @@
 import asyncio
 import socket
 import threading
+from contextvars import ContextVar
 
+import httpx
 import pytest
 from openai._streaming import SSEDecoder
 
 from burnish.core.errors import BurnishError
 from burnish.core.http.sockets import bound_socket
+from burnish.jobs.database.database import Database
 from burnish.server import listed as listed_module
 from burnish.server import streams as streams_module
-from burnish.server.listed import Listed
+from burnish.server.app import make_app
+from burnish.server.cached import Kept
+from burnish.server.listed import Listed, listed
 from burnish.server.receiving.bodies import _Writing
+from burnish.server.settings import Settings
 from burnish.server.streams import KEEPALIVE, Streams, event
 from burnish.server.threads import _MOST_WAITING, _THREADS, Crews
+from burnish.studio.datasets import upload
+from burnish.studio.finetuning.jobs import create_job
 from burnish.studio.kept_workrooms import KeptWorkroom
+from burnish.studio.serving.logins import add_token
+from lists import LISTS
 
 
 def test_slow_requests_leave_the_quick_ones_alone_and_too_many_are_refused():
@@ -41,6 +51,29 @@ def test_a_request_to_a_workroom_waits_for_a_free_child_for_a_limited_time():
     with pytest.raises(BurnishError) as caught:
         room.ask({}, patience=0.01)
     assert caught.value.code == "machine.busy"
+
+
+def test_who_waits_for_an_answer_that_fails_gets_the_error_and_does_not_look_for_it_again():
+    kept, sought, errors = Kept(60.0), [], []
+
+    def find():
+        sought.append(1)
+        while len(kept._sought["key"]._condition._waiters) < 7:
+            pass
+        raise OSError("database")
+
+    def ask():
+        with pytest.raises(OSError, match="database"):
+            kept.get("key", find)
+        errors.append(1)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert (len(errors), len(sought)) == (8, 1)
+    assert kept.get("key", lambda: 7) == 7
 
 
 def test_a_stream_says_that_it_lives_while_its_next_piece_lets_wait(monkeypatch):
@@ -147,3 +180,50 @@ def test_an_upload_whose_client_goes_away_while_it_is_opened_is_closed():
 
     asyncio.run(leave())
     assert closed.is_set()
+
+
+def test_no_quick_route_asks_the_database(tmp_path, monkeypatch):
+    """A database that is slow, or locked, holds up nobody who asks for anything else."""
+    crew, asked = ContextVar("crew", default=None), set()
+    run, reading, writing = Crews.run, Database.reading, Database.writing
+
+    async def noted(self, work, call, /, *arguments, **named):
+        token = crew.set(work)
+        try:
+            return await run(self, work, call, *arguments, **named)
+        finally:
+            crew.reset(token)
+
+    def noting(open_):
+        def opened(self):
+            asked.add(crew.get())
+            return open_(self)
+
+        return opened
+
+    file = upload("t.jsonl", [b'{"messages":[{"role":"user","content":"q"}]}\n'], workspace=tmp_path)
+    method = {"type": "supervised", "supervised": {"hyperparameters": {}}}
+    job = create_job(model="builtin:pocket", training_file=file["id"], method=method, workspace=tmp_path)["id"]
+    headers = {"Authorization": f"Bearer {add_token('t', 'admin', workspace=tmp_path)}"}
+    monkeypatch.setattr(Crews, "run", noted)
+    monkeypatch.setattr(Database, "reading", noting(reading))
+    monkeypatch.setattr(Database, "writing", noting(writing))
+    app = make_app(Settings(tmp_path))
+    fine_tuning = f"/v1/fine_tuning/jobs/{job}"
+    paths = [*LISTS, "/api/v1/runs/ft/1", fine_tuning, f"{fine_tuning}/events", f"{fine_tuning}/checkpoints"]
+
+    async def ask():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8420", headers=headers) as client:
+            before = listed._changed
+            drafted = await client.post("/api/v1/drafts", json={"stage": "sft", "values": {}})
+            assert (drafted.status_code, listed._changed) == (200, before)  # a request that changes nothing
+            for path in paths:
+                asked.clear()
+                assert (await client.get(path)).status_code == 200, path
+                assert not asked & {"quick", None}, path
+
+    try:
+        asyncio.run(ask())
+    finally:
+        app.state.audit.close()

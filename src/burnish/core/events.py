@@ -103,6 +103,8 @@ Event = Annotated[
     Field(discriminator="kind"),
 ]
 _reader: TypeAdapter[Event] = TypeAdapter(Event)
+_BLOCK = 1 << 18
+"""Bytes that are read at a time from the end."""
 
 
 class EventLog:
@@ -144,6 +146,29 @@ class EventLog:
                 event = event_of(line)
                 if event is not None:
                     yield event, offset
+
+    def lines_back(self) -> Iterator[tuple[bytes, int]]:
+        """Yield (line, offset after it) from the last complete line to the first."""
+        try:
+            file = open_regular(self.path)
+        except FileNotFoundError:
+            return
+        with file:
+            position = end = file.seek(0, os.SEEK_END)
+            data = b""  # from the position to the end
+            while position:
+                size = min(_BLOCK, position)
+                position -= size
+                file.seek(position)
+                data = file.read(size) + data
+                if end == position + len(data) and not data.endswith(b"\n"):  # the last line is not complete
+                    data = data[: data.rfind(b"\n") + 1]
+                    end = position + len(data)
+                lines = [line + b"\n" for line in data.split(b"\n")[:-1]]
+                for line in reversed(lines[1 if position else 0 :]):
+                    yield line, end
+                    end -= len(line)
+                data = lines[0] if position and lines else b""
 
     def of_kinds(self, *kinds: str) -> Iterator[Event]:
         """The complete events of some kinds; lines of others, such as a hundred thousand metrics, are not parsed."""

@@ -3,14 +3,14 @@
 `code` is for programs, `detail` says what happened, `fix` the next step.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from starlette.responses import JSONResponse, Response
 
-from burnish.core.errors import CODES, BurnishError
+from burnish.core.errors import CODES, BurnishError, RunError
 from burnish.core.http.connection import Fault
 
 _FAMILIES = {"ask": 422, "data": 422, "model": 422, "machine": 503, "run": 409}
@@ -41,6 +41,8 @@ _NOT_FOUND = frozenset({"ask.bad-reference", "ask.unknown-stage", "model.not-fou
 """What a path names is not there: 404 where nothing is to be made of it, else the request is wrong."""
 _NO_HTTP = "the request is not valid HTTP, or its headers are too large"
 _RETRY_SECONDS = {"run.busy": 2, "ask.too-often": 30}
+
+Shown = TypeVar("Shown", bound=BaseModel)
 
 
 class FieldFault(BaseModel):
@@ -135,3 +137,32 @@ def _path(location: tuple[Any, ...]) -> str:
 
 def _said(fault: Mapping[str, Any]) -> str:
     return str(fault["msg"]).removeprefix("Value error, ")
+
+
+def shown(model: type[Shown], found: Any, name: str) -> Shown:
+    """What the records of a run, a step or a file hold, as an answer. Errors: RunError `run.broken-record`."""
+    try:
+        return model.model_validate(found)
+    except ValidationError as error:
+        fix = "restore the record from a copy, or make it again; see `burnish doctor`"
+        raise RunError("run.broken-record", f"a record of {name} is damaged: {_what_is_wrong(error)}", fix) from None
+
+
+def shown_rows(
+    model: type[Shown], rows: Iterable[Mapping[str, Any]], name_of: Callable[[Mapping[str, Any]], str]
+) -> tuple[list[Shown], list[str]]:
+    """The rows of a list as answers, and the names of those whose records are damaged."""
+    found: list[Shown] = []
+    damaged: list[str] = []
+    for row in rows:
+        try:
+            found.append(model.model_validate(row))
+        except ValidationError:
+            damaged.append(name_of(row))
+    return found, damaged
+
+
+def _what_is_wrong(error: ValidationError) -> str:
+    """The first field that is wrong, and how, without its value."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"'{'.'.join(map(str, first['loc']))}': {first['msg']}"

@@ -48,6 +48,7 @@ class Router(APIRouter):
     """A router of guarded routes. `most_bytes` is the largest body that a route takes, where it is not the server's.
 
     `work` says in which threads a route runs, or all of the router: without it, a GET is quick, and others are slow.
+    A GET with `head` answers HEAD too.
     """
 
     def __init__(self, *, work: Work | None = None, **options: Any):
@@ -82,6 +83,7 @@ class Router(APIRouter):
         *,
         most_bytes: int | None = None,
         work: Work | None = None,
+        head: bool = False,
         **options: Any,
     ) -> Callable[[Endpoint], Endpoint]:
         extra = {**options.pop("openapi_extra", {}), _SCOPE: scope}
@@ -91,9 +93,12 @@ class Router(APIRouter):
         usual: Work = "quick" if method == "GET" else "slow"
         crew = work or self._work or usual
         add = self.api_route(path, methods=[method], openapi_extra=extra, **options)
+        unlisted = {**options, "include_in_schema": False}
 
         def added(endpoint: Endpoint) -> Endpoint:
             add(in_crew(crew, endpoint))
+            if head:
+                self.api_route(path, methods=["HEAD"], openapi_extra=extra, **unlisted)(in_crew(crew, endpoint))
             return endpoint
 
         return added

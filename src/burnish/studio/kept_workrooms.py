@@ -38,6 +38,7 @@ class KeptWorkroom:
         self._condition = threading.Condition()
         self._idle: list[_Child] = []
         self._count = 0
+        self._ending: threading.Timer | None = None
 
     def ask(
         self, request: Mapping[str, Any], seconds: float = ANSWER_SECONDS, patience: float = PATIENCE_SECONDS
@@ -63,15 +64,10 @@ class KeptWorkroom:
 
     def close(self) -> None:
         """End the children that are idle."""
-        with self._condition:
-            idle, self._idle = self._idle, []
-            self._count -= len(idle)
-        for child in idle:
-            child.end()
+        self._end_idle(0.0)
 
     def _take(self, patience: float) -> "_Child":
         """The child that was used last, a new one, or the first that becomes free."""
-        self._end_idle()
         until = time.monotonic() + patience
         with self._condition:
             while True:
@@ -100,15 +96,27 @@ class KeptWorkroom:
             else:
                 child.used = time.monotonic()
                 self._idle.append(child)
+                self._end_later()
             self._condition.notify()
 
-    def _end_idle(self) -> None:
-        """End the children that were not used for long, except the one used last."""
+    def _end_later(self) -> None:
+        """Have the idle children ended when the first of them is due. The caller holds the lock."""
+        if self._ending is None and self._idle:
+            due = min(child.used for child in self._idle) + IDLE_SECONDS - time.monotonic()
+            self._ending = threading.Timer(max(0.0, due), self._end_idle, (IDLE_SECONDS,))
+            self._ending.daemon = True
+            self._ending.start()
+
+    def _end_idle(self, seconds: float) -> None:
+        """End the children that were not used for so long."""
         with self._condition:
-            now = time.monotonic()
-            old = [child for child in self._idle[:-1] if now - child.used > IDLE_SECONDS]
+            if self._ending is not None:
+                self._ending.cancel()
+            now, self._ending = time.monotonic(), None
+            old = [child for child in self._idle if now - child.used >= seconds]
             self._idle = [child for child in self._idle if child not in old]
             self._count -= len(old)
+            self._end_later()
         for child in old:
             child.end()
 
@@ -131,44 +139,56 @@ class _Child:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env=worker_environment(),
+            bufsize=0,
         )
+        assert self._process.stdin is not None
+        os.set_blocking(self._process.stdin.fileno(), False)  # a child that does not read has its time limit too
 
     @property
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
     def ask(self, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-            line = self._line(seconds)
-        except BrokenPipeError:
-            line = b""
-        try:
-            answer = json.loads(line)
+            answer = json.loads(self._exchange(json.dumps(request).encode() + b"\n", seconds))
         except ValueError:
             raise self._broken("gave no answer", _GoneError if self._answers else RunError) from None
         self._answers += 1
         return answer
 
-    def _line(self, seconds: float) -> bytes:
-        """The next line, which may come in parts; what was read until the child closed its output."""
+    def _exchange(self, request: bytes, seconds: float) -> bytes:
+        """Write a line, and read the one that answers; of a child that ends meanwhile, what it wrote until then."""
+        assert self._process.stdin is not None
         assert self._process.stdout is not None
-        output, parts = self._process.stdout.fileno(), list[bytes]()
-        end = time.monotonic() + seconds
+        to_child, from_child = self._process.stdin.fileno(), self._process.stdout.fileno()
+        left, parts, end = memoryview(request), list[bytes](), time.monotonic() + seconds
         with selectors.DefaultSelector() as selector:
-            selector.register(output, selectors.EVENT_READ)
-            while not parts or not parts[-1].endswith(b"\n"):
-                if not selector.select(max(0.0, end - time.monotonic())):
+            selector.register(to_child, selectors.EVENT_WRITE)
+            selector.register(from_child, selectors.EVENT_READ)
+            while left or not (parts and parts[-1].endswith(b"\n")):
+                ready = selector.select(max(0.0, end - time.monotonic()))
+                if not ready:
                     raise self._broken(f"did not answer within {seconds:g} s")
-                part = os.read(output, 1 << 20)
-                if not part:  # it ends
+                for key, _ in ready:
+                    if key.fd == from_child:
+                        parts.append(os.read(from_child, 1 << 20))
+                    elif not (left := left[self._written(left) :]):
+                        selector.unregister(to_child)
+                if parts and not parts[-1]:  # it ends
                     with suppress(subprocess.TimeoutExpired):
                         self._process.wait(_ENDING_SECONDS)
                     break
-                parts.append(part)
         return b"".join(parts)
+
+    def _written(self, data: memoryview) -> int:
+        """How much the child's pipe takes now; all of it for a child that ended, which reading from it shows."""
+        assert self._process.stdin is not None
+        try:
+            return os.write(self._process.stdin.fileno(), data)
+        except BlockingIOError:
+            return 0
+        except BrokenPipeError:
+            return len(data)
 
     def _broken(self, what: str, kind: type[RunError] = RunError) -> RunError:
         status = self._process.poll()

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import os
 import secrets
 import subprocess
 from collections.abc import Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import BurnishError, MachineError, RunError, error_from_dict
@@ -52,6 +54,13 @@ def error_of(module: str, record: Mapping[str, Any]) -> BurnishError:
     if "trace" in record:
         _log.error("%s failed (%s):\n%s", module, record["reference"], mask(record["trace"]))
     return error_from_dict(record)
+
+
+def end_of_file(path: Path) -> bytes:
+    """The end of what a child process printed to a file, as much as `broken` logs."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - SHOWN))
+        return file.read(SHOWN)
 
 
 def broken(what: str, printed: bytes, kind: type[RunError] = RunError, code: str = "run.failed") -> RunError:

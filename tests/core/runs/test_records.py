@@ -14,6 +14,7 @@ from burnish.core.runs.records import _SHAPES, is_there, misplaced_logs, read_ha
 
 INPUT = {"ref": "file:x", "kind": "file", "path": "x", "fingerprint": "f", "revision": "", "inputs": {}}
 STEP = {"recipe": "r", "number": 1, "step": "s", "stage": "quick-make", "fingerprint": "f"}
+SERVING = {"address": "http://127.0.0.1:1", "names": ["a"], "engine": "llama.cpp"}
 WHOLE = {
     "run.json": {**STEP, "state": "failed", "created": 1.5, "attempts": 1},
     "job.json": {**STEP, "spec": {}, "inputs": {"data": INPUT}},
@@ -55,6 +56,19 @@ WHOLE = {
         ],
     },
     "ended.json": {"state": "failed", "reason": "it failed"},
+    "fine_tuning.json": {
+        "recipe": "ft",
+        "number": 1,
+        "model": "builtin:pocket",
+        "training_file": "file-1",
+        "validation_file": None,
+        "method": {"type": "dpo", "dpo": {"hyperparameters": {}}},
+        "suffix": None,
+        "seed": 1,
+        "metadata": {"team": "a"},
+        "history": [[1.5, "created"]],
+    },
+    "serving.json": {**SERVING, "context": 8, "key": None, "chats": True},
     "burnish_base.json": {"base": "file:base", "files": {"config.json": "0"}},
     "hashes.json": {},
     "latest.txt": "my-recipe/3\n",
@@ -103,18 +117,10 @@ def texts_of(annotation, path=(), around=()):
 
 TEXTS = (
     *("stage", "reason", "host", "boot", "started", "kind", "name", "version", "on", "revision", "digest", "ref"),
-    *(
-        "path",
-        "sha256",
-        "change",
-        "verdict",
-        "found",
-        "limit",
-        "burnish",
-        "parent.fingerprint",
-        "child.fingerprint",
-        "holder",
-    ),
+    *("path", "sha256", "change", "verdict", "found", "limit", "burnish", "holder"),
+    *("parent.fingerprint", "child.fingerprint"),
+    *("error.code", "what", "fix", "address", "names.[]", "engine", "key"),
+    *("model", "training_file", "validation_file", "suffix", "metadata.{}", "metadata.[]", "hyperparameters.{}"),
     *("inputs.{}", "spec.{}", "values.{}", "error.{}", "measures.{}", "provenance.{}", "files.[]"),
 )
 """What no path in the workspace is made of. An input's own `path` is that of a file anywhere, which the user named."""
@@ -189,11 +195,14 @@ def test_a_broken_record_is_reported_with_its_repair(tmp_path, name, raw):
     assert "remove" not in caught.value.fix or str(path) in caught.value.fix
 
 
+_OPTIONAL = (("files",), ("certificate",), ("inputs", "data"), ("base",), ("metadata", "team"), ("method", "dpo"))
+
+
 def every_key(value, path=()):
     """The path of every required key of a record."""
     if isinstance(value, dict) and path not in (("spec",), ("measures",), ("files",)):
         for key, child in value.items():
-            if (*path, key) not in (("files",), ("certificate",), ("inputs", "data"), ("base",)):
+            if (*path, key) not in _OPTIONAL:
                 yield (*path, key)
             yield from every_key(child, (*path, key))
     if isinstance(value, list):
@@ -277,6 +286,8 @@ REPAIRS = {
     "latest.txt": "remove F/latest.txt, or write the newest run to it, such as my-recipe/3",
     "submitted.json": "remove F/submitted.json, and submit the recipe again: finished steps are reused",
     "ended.json": "remove F/ended.json: a worker writes it again",
+    "fine_tuning.json": "restore it from a copy; the run itself is listed by burnish",
+    "serving.json": "stop the run, and serve the model again",
     "hashes.json": "remove F/hashes.json: the hashes are computed again",
 }
 

@@ -49,3 +49,5 @@ def test_a_profile_that_failed_says_why_and_is_made_again(workspace):
     assert make_profile("rows.jsonl", **root)["run"] == "profile/2"
     with pytest.raises(BurnishError, match="there is no dataset"):
         profile("none.jsonl", **root)
+    with pytest.raises(BurnishError, match="source: the profile is that of the dataset"):
+        make_profile("rows.jsonl", settings={"source": "file:data/other.jsonl"}, **root)

@@ -1,5 +1,6 @@
 """Uploads: a whole file with its hash, or nothing; names that no one else's file, folder or device has."""
 
+import errno
 import hashlib
 import json
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from burnish.core.errors import BurnishError
-from burnish.studio.datasets import Upload, datasets, delete, listing, upload
+from burnish.studio.datasets import Upload, datasets, delete, listing, upload, uploading
 from burnish.studio.datasets.names import find, next_version, upload_name
 from burnish.studio.datasets.records import record_path, upload_record, with_hash
 from burnish.studio.datasets.uploading import most_bytes
@@ -91,8 +92,23 @@ def test_what_is_not_listed_is_counted(workspace, tmp_path, monkeypatch, bound_b
     (workspace.uploads / "link.jsonl").symlink_to(workspace.data / "more" / "1.jsonl")
     (workspace.uploads / "folder").mkdir()
     assert left_out() == 8
+    (workspace.data / "more" / "rows").write_bytes(ROWS)  # the rows of the folder have this address
+    (workspace.data / "profile").write_bytes(ROWS)
+    assert left_out() == 10
+    assert "data/more/rows" not in {row["name"] for row in datasets(workspace=workspace.root)["datasets"]}
     (workspace.data / "closed").mkdir(mode=0)
-    assert left_out() == 9
+    assert left_out() == 11
+
+
+def test_an_upload_needs_no_hard_links(workspace, monkeypatch):
+    refused = PermissionError(errno.EPERM, "Operation not permitted")
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(refused))
+    place = {"workspace": workspace.root}
+    for name, existing in (("a.jsonl", "refuse"), ("a.v2.jsonl", "version")):
+        assert upload("a.jsonl", [ROWS], existing=existing, **place)["name"] == name
+    monkeypatch.setattr(uploading, "uploaded", lambda place: set())  # of two at the same moment
+    assert code_of(upload, "a.jsonl", [b"other"], **place) == "ask.name-taken"
+    assert (workspace.uploads / "a.jsonl").read_bytes() == ROWS
 
 
 def test_a_file_that_is_deleted_while_it_is_listed_leaves_the_others(workspace, monkeypatch):

@@ -22,6 +22,14 @@ def test_records_that_did_not_change_are_not_read_again(written, monkeypatch, li
     assert read == []
 
 
+def test_the_licence_of_an_artifact_is_that_of_its_files_now(written):
+    written.step("r/1/tune", created=1.0, measures={})
+    root = {"workspace": written.place.root}
+    assert [row["licence"] for row in artifacts(**root)["artifacts"]] == ["unknown"]
+    written.file("r/1/tune/out/README.md", "---\nlicense: mit\n---\n")
+    assert [row["licence"] for row in artifacts(**root)["artifacts"]] == ["mit"]
+
+
 def test_artifacts_are_the_newest_first_and_damaged_steps_are_named(written):
     for number in (1, 2, 3):
         written.step(f"r/{number}/tune", created=float(10 - number), measures={})

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -197,3 +199,18 @@ def test_a_process_that_ends_is_started_again(playground, log):
 
     run(work())
     assert log().count("start base") == 2
+
+
+def test_of_a_long_log_only_the_end_is_read(tmp_path, caplog):
+    log = tmp_path / "process.log"
+    with log.open("wb") as file:
+        file.truncate(1 << 30)
+        file.seek(0, os.SEEK_END)
+        file.write(b"last words")
+    ended = process.ModelProcess(SimpleNamespace(returncode=-9), log, print)
+    tracemalloc.start()
+    assert "signal 9" in ended._ended().what
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
+    assert "last words" in caplog.text

@@ -42,7 +42,9 @@ def test_recipes_of_the_workspace_come_first_with_what_they_do(workspace, listed
 def test_a_recipe_that_cannot_be_planned_is_listed_with_the_reason(workspace, listed, text, error):
     (workspace.root / "bad.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
     assert error in listed()["bad.yaml"]["error"]
-    assert error in show_recipe("bad.yaml", workspace=workspace.root)["error"]
+    shown = show_recipe("bad.yaml", workspace=workspace.root)
+    assert error in shown["error"]
+    assert len(shown["yaml"]) <= MAX_BYTES
 
 
 def test_a_link_is_listed_and_not_followed(workspace, listed, tmp_path):

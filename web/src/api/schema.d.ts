@@ -1272,7 +1272,8 @@ export interface paths {
         };
         /**
          * Read Step File
-         * @description One file of a step, or with `Range` a part of it. A page among them is shown without scripts.
+         * @description One file of a step, or with `Range` a part of it. A page among them is shown without scripts, a log as text
+         *     without secrets.
          */
         get: operations["read_step_file"];
         put?: never;
@@ -1733,7 +1734,7 @@ export interface paths {
         };
         /**
          * Jobs Of Queue
-         * @description The jobs of the queue, as `GET /api/v1/jobs` lists them.
+         * @description The first jobs of the queue, as `GET /api/v1/jobs` lists them.
          */
         get: operations["jobs_of_queue"];
         put?: never;
@@ -3415,7 +3416,8 @@ export interface components {
         };
         /**
          * JobCheckpoint
-         * @description A checkpoint of a job: `fine_tuned_model_checkpoint` is the model that it is.
+         * @description A checkpoint of a job: `fine_tuned_model_checkpoint` is the model that it is. A metric that is no number, such as
+         *     NaN, is null.
          */
         JobCheckpoint: {
             /** Created At */
@@ -3428,7 +3430,7 @@ export interface components {
             id: string;
             /** Metrics */
             metrics: {
-                [key: string]: number;
+                [key: string]: number | null;
             };
             /**
              * Object
@@ -3532,7 +3534,8 @@ export interface components {
          * Jobs
          * @description Jobs in the order in which they start, those that ended last. `events?after=revision` tells what comes after.
          *
-         *     `left_out` is the number of further jobs, `counts` that of all jobs by state.
+         *     `next` is the `after` of the page behind this one, null for the last; `left_out` is the number of jobs that are not
+         *     on this page, `counts` that of all jobs by state.
          */
         Jobs: {
             /** Counts */
@@ -3543,6 +3546,8 @@ export interface components {
             jobs: components["schemas"]["burnish__server__routes__jobs__Job"][];
             /** Left Out */
             left_out: number;
+            /** Next */
+            next: number | null;
             /** Revision */
             revision: number;
         };
@@ -4615,7 +4620,8 @@ export interface components {
         };
         /**
          * ServedModel
-         * @description A `serve` that runs. `key` is the variable with its API key; `curl` and `python` ask its first model.
+         * @description A `serve` that runs. `key` is the variable with its API key; `curl` and `python` ask its first model. `reason`
+         *     says what is wrong with one whose records are damaged.
          */
         ServedModel: {
             /** Address */
@@ -4634,6 +4640,8 @@ export interface components {
             models: string[];
             /** Python */
             python: string | null;
+            /** Reason */
+            reason: string;
             /** Run */
             run: string;
             /** Started */
@@ -4642,7 +4650,7 @@ export interface components {
              * State
              * @enum {string}
              */
-            state: "starting" | "ready";
+            state: "starting" | "ready" | "damaged";
         };
         /**
          * Serving
@@ -4880,18 +4888,6 @@ export interface components {
             version: number;
         };
         /**
-         * Standing
-         * @description How often a model was preferred to another one, and another one to it.
-         */
-        Standing: {
-            /** Lost */
-            lost: number;
-            /** Model */
-            model: string;
-            /** Won */
-            won: number;
-        };
-        /**
          * Started
          * @description A run that is queued: `GET status_url` says how it goes. `job_id` is its last job, `jobs` are all; there is none
          *     yet where the database did not answer in time: `notes` say so, and a worker queues the run within a minute.
@@ -5002,7 +4998,7 @@ export interface components {
             /** File */
             file: string;
             /** Models */
-            models: components["schemas"]["Standing"][];
+            models: components["schemas"]["VoteCount"][];
             /** Rows */
             rows: number;
         };
@@ -5290,6 +5286,18 @@ export interface components {
             messages?: components["schemas"]["ChatMessage"][] | null;
             /** Prompt */
             prompt?: string | null;
+        };
+        /**
+         * VoteCount
+         * @description How often a model was preferred to another one, and another one to it.
+         */
+        VoteCount: {
+            /** Lost */
+            lost: number;
+            /** Model */
+            model: string;
+            /** Won */
+            won: number;
         };
         /**
          * WeightedAdapter
@@ -6961,6 +6969,8 @@ export interface operations {
                 state?: ("queued" | "running" | "succeeded" | "failed" | "cancelled") | null;
                 run?: string | null;
                 limit?: number;
+                /** @description The last job of the page before. */
+                after?: number | null;
             };
             header?: never;
             path?: never;
@@ -9386,6 +9396,10 @@ export interface operations {
                 limit?: number;
                 /** @description The id of the last object of the page before. */
                 after?: string | null;
+                /** @description Only jobs that have all of it, as `metadata[team]=a`. */
+                metadata?: {
+                    [key: string]: string;
+                };
             };
             header?: never;
             path?: never;

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from burnish.core.errors import RunError
@@ -42,6 +42,10 @@ class _Record(BaseModel):
     )
 
 
+_Time = Annotated[float, Field(ge=0, lt=1e11)]
+"""Seconds since 1970."""
+
+
 class _Process(_Record):
     """A worker, as `burnish.jobs.identity` tells it from others."""
 
@@ -51,6 +55,14 @@ class _Process(_Record):
     started: str
 
 
+class _Error(_Record):
+    """An error as `BurnishError.as_dict` gives it."""
+
+    code: str
+    what: str
+    fix: str
+
+
 class _Run(_Record):
     recipe: _Name
     number: int
@@ -58,14 +70,14 @@ class _Run(_Record):
     stage: str
     fingerprint: _Fingerprint
     state: Literal["planned", "running", "succeeded", "failed", "interrupted"]
-    created: float
+    created: _Time
     attempts: int
-    started: float | None = None
-    ended: float | None = None
+    started: _Time | None = None
+    ended: _Time | None = None
     reason: str = ""
     pid: int | None = None
     process: _Process | None = None
-    error: dict[str, Any] | None = None
+    error: _Error | None = None
 
 
 class _Input(_Record):
@@ -168,9 +180,50 @@ class _Submitted(_Record):
     steps: list[_SubmittedStep]
 
 
+_Happened = Literal["created", "paused", "resumed", "cancelled"]
+
+
 class _Ended(_Record):
     state: Literal["succeeded", "failed", "cancelled"]
     reason: str
+
+
+class _Hyperparameters(_Record):
+    hyperparameters: dict[str, Any]
+
+
+class _Method(_Record):
+    type: Literal["supervised", "dpo"]
+    supervised: _Hyperparameters | None = None
+    dpo: _Hyperparameters | None = None
+
+    @model_validator(mode="after")
+    def has_settings_of_its_type(self) -> "_Method":
+        if getattr(self, self.type) is None:
+            raise ValueError(f"there are no settings of {self.type}")
+        return self
+
+
+class _FineTuning(_Record):
+    recipe: _Name
+    number: int
+    model: str
+    training_file: str
+    validation_file: str | None
+    method: _Method
+    suffix: str | None
+    seed: int
+    metadata: dict[str, str]
+    history: Annotated[list[Annotated[tuple[_Time, _Happened], Field(strict=False)]], Field(min_length=1)]
+
+
+class _Serving(_Record):
+    address: str
+    names: Annotated[list[str], Field(min_length=1)]
+    engine: str
+    context: int
+    key: str | None
+    chats: bool
 
 
 class _Base(_Record):
@@ -190,6 +243,8 @@ _SHAPES: Mapping[str, tuple[type[_Record], str]] = {
     "plan.json": (_Plan, "remove {path} and run the recipe again: finished steps are reused"),
     "submitted.json": (_Submitted, "remove {path}, and submit the recipe again: finished steps are reused"),
     "ended.json": (_Ended, "remove {path}: a worker writes it again"),
+    "fine_tuning.json": (_FineTuning, "restore it from a copy; the run itself is listed by burnish"),
+    "serving.json": (_Serving, "stop the run, and serve the model again"),
     "burnish_base.json": (_Base, "train the adapter again, or remove {path}: the base is then not checked"),
     "latest.txt": (_Record, "remove {path}, or write the newest run to it, such as my-recipe/3"),
     "hashes.json": (_Record, "remove {path}: the hashes are computed again"),

@@ -71,21 +71,32 @@ class Queue:
         self,
         *,
         state: JobState | Collection[JobState] | None = None,
-        run: str | None = None,
+        run: str | Collection[str] | None = None,
         stage: str | None = None,
         limit: int | None = None,
+        after: int | None = None,
     ) -> list[Job]:
-        """The jobs in these states, of this run and stage: those that run, then those that wait, in their order, then
-        the ended ones, newest first."""
+        """The jobs in these states, of these runs and this stage: those that run, then those that wait, in their order,
+        then the ended ones, newest first; with `after` those that come after this one.
+
+        Errors: AskError `ask.bad-reference` if `after` is none of them.
+        """
         query = select(jobs)
         if state is not None:
             query = query.where(jobs.c.state.in_([state] if isinstance(state, str) else list(state)))
         if run is not None:
-            query = query.where(jobs.c.run == run)
+            query = query.where(jobs.c.run.in_([run] if isinstance(run, str) else list(run)))
         if stage is not None:
             query = query.where(jobs.c.stage == stage)
+        query = query.order_by(*order.LISTED)
         with self.database.reading() as connection:
-            return read(connection, query.order_by(*order.LISTED).limit(limit))
+            if after is not None:
+                ids = list(connection.execute(query.with_only_columns(jobs.c.id)).scalars())
+                if after not in ids:
+                    what = f"after: the job {after} is not in this list"
+                    raise AskError("ask.bad-reference", what, "begin again without `after`")
+                query = query.offset(ids.index(after) + 1)
+            return read(connection, query.limit(limit))
 
     def runs(self) -> set[str]:
         """The runs that have jobs."""

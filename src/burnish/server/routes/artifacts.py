@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 from pydantic import BaseModel
 
+from burnish.server.problems import shown
 from burnish.server.references import inside
 from burnish.server.routes.runs.parameters import Number, Recipe, Step
 from burnish.server.routing import Place, Router, ServerSettings
@@ -139,7 +140,8 @@ def list_artifacts(place: Place, kinds: Kinds = [], after: After = None, limit: 
 @router.get("/artifacts/{recipe}/{number}/{step}", scope="read")
 def show_artifact(recipe: Recipe, number: Number, step: Step, place: Place) -> ArtifactDetail:
     """One artifact: its files with hashes, inputs, settings, licences and certificate."""
-    return ArtifactDetail.model_validate(studio.artifact(f"{recipe}/{number}/{step}", workspace=place))
+    name = f"{recipe}/{number}/{step}"
+    return shown(ArtifactDetail, studio.artifact(name, workspace=place), name)
 
 
 @router.get("/certificates", scope="read")

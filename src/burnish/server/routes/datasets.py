@@ -6,6 +6,7 @@ from fastapi import Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from burnish.core.runs.workspace import Workspace
+from burnish.server.problems import shown, shown_rows
 from burnish.server.receiving.bodies import receive_form, receive_raw, stated_length
 from burnish.server.routing import ANY_SIZE, Caller, Place, Router, ServerSettings
 from burnish.studio import datasets as studio
@@ -288,17 +289,16 @@ class Deleted(BaseModel):
 @router.get("/datasets", scope="read")
 def list_datasets(place: Place) -> DatasetList:
     """Uploads, files below `data/`, and artifacts that hold rows."""
-    return DatasetList.model_validate(studio.datasets(workspace=place))
+    found = studio.datasets(workspace=place)
+    rows, damaged = shown_rows(DatasetRow, found["datasets"], lambda row: row.get("run") or row["name"])
+    return DatasetList.model_validate({**found, "datasets": rows, "damaged": [*found["damaged"], *damaged]})
 
 
 @router.post("/datasets", scope="run", status_code=201, most_bytes=ANY_SIZE, openapi_extra=_FORM)
 async def upload_dataset_form(request: Request, place: Place, existing: Existing = "refuse") -> UploadRecord:
     """Upload a file as a browser's form sends it. It is written as it arrives; a broken upload leaves nothing."""
-
-    def begin(name: str) -> studio.Upload:
-        return studio.Upload(name, Workspace(place), existing=existing)
-
-    return UploadRecord.model_validate(await receive_form(request, begin))
+    record = await receive_form(request, lambda name: studio.Upload(name, Workspace(place), existing=existing))
+    return UploadRecord.model_validate(record)
 
 
 @router.get("/datasets/{name:path}/rows", scope="read")
@@ -374,7 +374,7 @@ def make_dataset_profile(
 @router.get("/datasets/{name:path}/quarantine", scope="read")
 def dataset_quarantine(name: Name, place: Place, offset: Offset = 0, limit: Limit = 50) -> Quarantine:
     """Rows that a step could not use, with file, line, field and reason; and the counts of all rows it read."""
-    return Quarantine.model_validate(studio.quarantine(name, offset=offset, limit=limit, workspace=place))
+    return shown(Quarantine, studio.quarantine(name, offset=offset, limit=limit, workspace=place), name)
 
 
 @router.put("/datasets/{name:path}", scope="run", status_code=201, most_bytes=ANY_SIZE, openapi_extra=_RAW)
@@ -390,7 +390,7 @@ async def upload_dataset(
 @router.get("/datasets/{name:path}", scope="read")
 def show_dataset(name: Name, place: Place) -> DatasetDetail:
     """A dataset with its counts, columns and layout. Every row is read the first time."""
-    return DatasetDetail.model_validate(studio.dataset(name, workspace=place))
+    return shown(DatasetDetail, studio.dataset(name, workspace=place), name)
 
 
 @router.delete("/datasets/{name:path}", scope="run")

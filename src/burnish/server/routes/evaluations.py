@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 from pydantic import BaseModel
 
+from burnish.server.problems import shown
 from burnish.server.routes.runs.parameters import Number, Recipe, Step
 from burnish.server.routing import Place, Router
 from burnish.studio.evaluations import items as item_views
@@ -251,13 +252,14 @@ def list_answers(
 ) -> ItemPage:
     """The answers of two evaluations to the same prompts, side by side."""
     page: dict[str, Any] = {"order": order, "text": q, "offset": offset, "limit": limit}
-    return ItemPage.model_validate(item_views.answers(one, other, **page, workspace=place))
+    return shown(ItemPage, item_views.answers(one, other, **page, workspace=place), f"{one} or {other}")
 
 
 @router.get("/evaluations/{recipe}/{number}/{step}", scope="read")
 def show_evaluation(recipe: Recipe, number: Number, step: Step, place: Place) -> Evaluation:
     """One evaluation: scores with intervals, differences, and of a judgement agreement and cost."""
-    return Evaluation.model_validate(studio.evaluation(f"{recipe}/{number}/{step}", workspace=place))
+    name = f"{recipe}/{number}/{step}"
+    return shown(Evaluation, studio.evaluation(name, workspace=place), name)
 
 
 @router.get("/evaluations/{recipe}/{number}/{step}/items", scope="read")
@@ -273,4 +275,5 @@ def list_items(
 ) -> ItemPage:
     """The items of an evaluation: prompts, references, answers and their scores."""
     page: dict[str, Any] = {"order": order, "text": q, "offset": offset, "limit": limit}
-    return ItemPage.model_validate(item_views.items(f"{recipe}/{number}/{step}", **page, workspace=place))
+    name = f"{recipe}/{number}/{step}"
+    return shown(ItemPage, item_views.items(name, **page, workspace=place), name)

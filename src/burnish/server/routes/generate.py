@@ -134,7 +134,7 @@ class Recorded(BaseModel):
     rows: int
 
 
-class Standing(BaseModel):
+class VoteCount(BaseModel):
     """How often a model was preferred to another one, and another one to it."""
 
     model: str
@@ -148,7 +148,7 @@ class Tally(BaseModel):
     file: str
     rows: int
     damaged: int
-    models: list[Standing]
+    models: list[VoteCount]
 
 
 async def playground_of(request: Request) -> Playground:

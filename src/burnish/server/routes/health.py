@@ -22,7 +22,7 @@ class Health(BaseModel):
     database: bool
 
 
-@router.get("/health", scope="open")
+@router.get("/health", scope="open", head=True)
 def health(place: Place) -> Health:
     """Whether the server and its database answer, and the version."""
     database = _checked.get(place, lambda: _answers(place))

@@ -16,10 +16,9 @@ from burnish.studio.queueing import jobs as studio
 from burnish.studio.queueing import watching
 
 router = Router(tags=["jobs"], work="queue")
+_revisions: Kept[int] = Kept(0.2)
 Id = Annotated[int, Path(ge=1, lt=1 << 53, description="The number of the job.", examples=[1])]
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-_revisions: Kept[int] = Kept(0.2)
-"""Shared by all who watch the jobs."""
 
 
 class JobError(BaseModel):
@@ -65,10 +64,12 @@ class Job(BaseModel):
 class Jobs(BaseModel):
     """Jobs in the order in which they start, those that ended last. `events?after=revision` tells what comes after.
 
-    `left_out` is the number of further jobs, `counts` that of all jobs by state.
+    `next` is the `after` of the page behind this one, null for the last; `left_out` is the number of jobs that are not
+    on this page, `counts` that of all jobs by state.
     """
 
     jobs: list[Job]
+    next: int | None
     left_out: int
     counts: dict[State, int]
     revision: int
@@ -102,20 +103,23 @@ class Move(BaseModel):
         return self
 
 
-@router.get("/jobs", scope="read")
+@router.get("/jobs", scope="read", response_model=Jobs)
 def list_jobs(
     place: Place,
     state: State | None = None,
     run: Annotated[str | None, Query(max_length=200, examples=["demo/3"])] = None,
-    limit: Annotated[int, Query(ge=1, le=10_000)] = 500,
-) -> Jobs:
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 500,
+    after: Annotated[int | None, Query(ge=1, lt=1 << 53, description="The last job of the page before.")] = None,
+) -> Response:
     """Jobs in the order in which they start, those that have ended last, the newest first."""
     revision = watching.revision(workspace=place)  # before they are read: what changes meanwhile is told
     counts = dict(watching.counts(run=run, workspace=place))
-    found = studio.jobs(state=state, run=run, limit=limit, workspace=place)
-    all_of_them = sum(counts.values()) if state is None else counts[state]
-    shown = [Job.model_validate(job.as_dict()) for job in found]
-    return Jobs(jobs=shown, left_out=max(0, all_of_them - len(shown)), counts=counts, revision=revision)
+    found = studio.jobs(state=state, run=run, limit=limit + 1, after=after, workspace=place)
+    shown = [Job.model_validate(job.as_dict()) for job in found[:limit]]
+    left_out = max(0, (sum(counts.values()) if state is None else counts[state]) - len(shown))
+    following = shown[-1].id if len(found) > limit else None
+    page = Jobs(jobs=shown, next=following, left_out=left_out, counts=counts, revision=revision)
+    return Response(page.model_dump_json(), media_type="application/json")  # written here, not in the event loop
 
 
 @router.get("/workers", scope="read")
@@ -170,9 +174,14 @@ def move_job(id: Id, move: Move, place: Place) -> Job:
     return Job.model_validate(studio.move_job(id, before=move.before, workspace=place).as_dict())
 
 
+def revision_of(place: Folder) -> int:
+    """The number of the newest change of a job, as it was at most 0.2 s ago: asked once for all who watch."""
+    return _revisions.get(place, lambda: watching.revision(workspace=place))
+
+
 async def _pieces(place: Folder, cursor: int) -> AsyncGenerator[bytes]:
     while True:
-        newest = await crews.run("streams", _revisions.get, place, lambda: watching.revision(workspace=place))
+        newest = await crews.run("streams", revision_of, place)
         changed: list[Any] = []
         if newest != cursor:
             changed = await crews.run("streams", watching.changed_jobs, cursor, workspace=place)

@@ -15,12 +15,14 @@ Reference = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
 class ServedModel(BaseModel):
-    """A `serve` that runs. `key` is the variable with its API key; `curl` and `python` ask its first model."""
+    """A `serve` that runs. `key` is the variable with its API key; `curl` and `python` ask its first model. `reason`
+    says what is wrong with one whose records are damaged."""
 
     run: str
     started: float | None
     model: str
-    state: Literal["starting", "ready"]
+    state: Literal["starting", "ready", "damaged"]
+    reason: str
     address: str | None
     models: list[str]
     engine: str | None

@@ -6,7 +6,7 @@ A browser that asks for `/jobs` or `/adapters` gets the page: these routes answe
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.routing import Match
 from starlette.types import Scope
@@ -200,9 +200,9 @@ async def _answered(asked: Generate, playground: Playground, settings: Any) -> G
     return Generated.model_validate(end)
 
 
-@router.get("/jobs", scope="read", work="queue")
-def jobs_of_queue(place: Place) -> Jobs:
-    """The jobs of the queue, as `GET /api/v1/jobs` lists them."""
+@router.get("/jobs", scope="read", work="queue", response_model=Jobs)
+def jobs_of_queue(place: Place) -> Response:
+    """The first jobs of the queue, as `GET /api/v1/jobs` lists them."""
     return list_jobs(place)
 
 

@@ -14,12 +14,11 @@ from fastapi import Request
 
 from burnish.core.access.ring import KeyFile
 from burnish.core.errors import AskError
-from burnish.server.security.caller import Caller, Scope
+from burnish.server.security.caller import SAFE, Caller, Scope
 from burnish.server.security.failures import Failures
 from burnish.server.settings import Settings
 from burnish.studio.serving.logins import ADDING, SESSION_SECONDS, logins, sessions, tokens_file
 
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LONGEST = 512
 """Characters of a secret that is looked at."""
 
@@ -93,7 +92,7 @@ class Access:
         csrf = csrf_of(secret)
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             raise AskError("ask.not-allowed", "a page of another site sent this request", "use burnish's own page")
-        if request.method not in _SAFE and not _same(request.headers.get("x-csrf-token", ""), csrf):
+        if request.method not in SAFE and not _same(request.headers.get("x-csrf-token", ""), csrf):
             fix = "send the header X-CSRF-Token, as GET /api/v1/session gives it; reloading the page does that"
             raise AskError("ask.not-allowed", "the CSRF token is missing or not of this session", fix)
         return Caller(ticket.name, "admin", ticket.sha256, csrf)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing."""
 Scope = Literal["read", "run", "admin"]
 RANKS: dict[str, int] = {"read": 1, "run": 2, "admin": 3}
 """Each scope includes those below it."""

@@ -20,14 +20,13 @@ from burnish.server.metrics import Metrics
 from burnish.server.openai_errors import OPENAI, openai_shaped
 from burnish.server.problems import problem_of, problem_of_fields, unexpected
 from burnish.server.security.audit import Audit
-from burnish.server.security.caller import Caller
+from burnish.server.security.caller import SAFE, Caller
 from burnish.server.security.forwarded import apply_forwarded
 from burnish.server.security.headers import with_defaults
 from burnish.server.security.hosts import Hosts
 from burnish.server.settings import Settings
 
 _log = logging.getLogger(__name__)
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _REFUSED = frozenset({401, 403, 429})
 _CLIENT_GONE = 499
 """In the log and the metrics: the client went away before the answer."""
@@ -99,11 +98,11 @@ class Guard:
 
     def _ended(self, scope: Scope, visit: Visit) -> None:
         """Count a request, and log it if it may have changed something, or was refused."""
-        method, status = scope["method"], visit.status or _CLIENT_GONE
-        self._metrics.count(method, getattr(scope.get("route"), "path", "other"), status, visit.seconds)
-        if method not in _SAFE and status < 400:
+        method, status, route = scope["method"], visit.status or _CLIENT_GONE, scope.get("route")
+        self._metrics.count(method, getattr(route, "path", "other"), status, visit.seconds)
+        if method not in SAFE and status < 400 and getattr(route, "scope", None) != "read":
             listed.changed()
-        if method in _SAFE and status not in _REFUSED:
+        if method in SAFE and status not in _REFUSED:
             return
         client = scope.get("client")
         self._audit.write(

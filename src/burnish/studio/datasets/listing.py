@@ -22,9 +22,9 @@ _COUNTS = ("read", "kept", "quarantined", "dropped", "splits", "tokens", "learne
 def datasets(*, workspace: Path | str | None = None) -> dict[str, Any]:
     """`datasets`, the newest first of each origin: uploads, files, artifacts of kind `dataset` or `rows` with the
     counts of their `stats.json`; `not_listed`, how much more there is below `data/`: files beyond the first 2,000, or
-    whose names cannot be asked for (not Unicode, with a backslash, or of an upload with `@`), links that lead elsewhere
-    or to a folder, folders that cannot be read; and `damaged`, the steps whose records cannot be read. Errors: AskError
-    `ask.no-such-run` if the workspace does not exist."""
+    whose names cannot be asked for (not Unicode, with a backslash, `rows` or another of `PARTS`, of an upload with
+    `@`), links that lead elsewhere or to a folder, folders that cannot be read; and `damaged`, the steps whose records
+    cannot be read. Errors: AskError `ask.no-such-run` if the workspace does not exist."""
     place = Workspace.find(workspace)
     place.refuse_missing()
     names = uploaded(place)

@@ -15,6 +15,8 @@ from burnish.core.runs.workspace import Workspace
 
 MOST_CHARACTERS, MOST_NAME_BYTES = 120, 200
 KINDS = ("dataset", "rows")
+PARTS = ("rows", "preview", "profile", "quarantine")
+"""What the API has below the name of a dataset."""
 _SEPARATORS = ("/", "\\", "\0", ":")
 _DEVICES = frozenset(("con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(10))))
 _OTHERS = re.compile(r"[^\w.+-]+")
@@ -140,12 +142,13 @@ def is_own_name(name: str) -> bool:
 
 
 def is_askable(name: str) -> bool:
-    """Whether a file's name is Unicode without a backslash: another one cannot be in an answer, or be asked for."""
+    """Whether a file's name can be in an answer, and be asked for: it is Unicode without a backslash, and not that of a
+    part of another dataset, as `data/x/rows` is of the folder `data/x`."""
     try:
         name.encode()
     except UnicodeEncodeError:
         return False
-    return "\\" not in name
+    return "\\" not in name and not ("/" in name and name.rpartition("/")[2] in PARTS)
 
 
 def _file(name: str, place: Workspace) -> Dataset:

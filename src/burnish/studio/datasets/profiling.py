@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from burnish.core.errors import BurnishError
+from burnish.core.errors import AskError, BurnishError
 from burnish.core.files import read_json
 from burnish.core.plan import make_plan
 from burnish.core.runs.run import Run
@@ -33,7 +33,7 @@ def profile(
 
     `settings` are those of the stage; what they refer to lies in the workspace or in `allowed` folders.
 
-    Errors: AskError `ask.bad-reference`; those of a plan.
+    Errors: AskError `ask.bad-reference`, `ask.wrong-value` for a `source` among the settings; those of a plan.
     """
     place = Workspace.find(workspace)
     recipe = _given(name, settings or {}, place).recipe(workspace=place.root, allowed=allowed)
@@ -69,6 +69,9 @@ def make_profile(
 
 
 def _given(name: str, settings: Mapping[str, Any], place: Workspace) -> Given:
+    if "source" in settings:
+        what = "source: the profile is that of the dataset that is named"
+        raise AskError("ask.wrong-value", what, "remove it from the settings, or name the other dataset")
     return Given(stage=STAGE, values={"source": find(name, place).ref, **settings})
 
 

@@ -1,7 +1,8 @@
 """Uploads: a stream of bytes becomes a whole file below `data/uploads/`, or nothing.
 
 The bytes are written to a hidden file that is locked while it grows, flushed, and linked to the upload's name, which
-fails where the name is taken: of two uploads of one name at once, one is refused. A killed upload leaves the hidden
+fails where the name is taken (without hard links: renamed under a lock): of two uploads of one name at once, one is
+refused. A killed upload leaves the hidden
 file, which no one reads; the next upload removes it.
 """
 
@@ -19,14 +20,16 @@ from typing import Any, Literal
 
 from burnish.core.errors import AskError, DataError, MachineError
 from burnish.core.files import file_size, sync
-from burnish.core.runs.locks import is_locked, share
+from burnish.core.runs.locks import held, is_locked, share
 from burnish.core.runs.workspace import Workspace
 from burnish.studio.datasets.names import next_version, upload_name, uploaded
 from burnish.studio.datasets.records import new_record, upload_record, write_upload_record
 
 SIZE_VARIABLE, _MOST_GIB = "BURNISH_UPLOAD_GIB", 64
 """The variable with the size of the largest upload, and the size without it."""
-_PART = ".part"
+_PART, _LOCK = ".part", ".lock"
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Of file systems without hard links, such as exFAT and some that are mounted from elsewhere."""
 _CHECK_EVERY = 4 << 20
 _MOST_RESERVED, _RESERVED_SHARE = 256 << 20, 20
 Existing = Literal["refuse", "version"]
@@ -138,14 +141,13 @@ class Upload:
         while True:
             target = self._place.uploads / self.name
             try:
-                os.link(self._part, target)
+                _rename(self._part, target)
             except FileExistsError:
                 if self._existing == "refuse":
                     raise self._taken() from None
                 self.name = next_version(self.name, uploaded(self._place))
                 continue
             os.chmod(target, 0o600)
-            self._part.unlink()
             sync(target.parent)
             return
 
@@ -205,6 +207,21 @@ def upload(
 def record_of(name: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
     """The record of an upload."""
     return asdict(upload_record(name, Workspace.find(workspace)))
+
+
+def _rename(part: Path, target: Path) -> None:
+    """Give a file another name. Errors: FileExistsError if there is one of that name."""
+    try:
+        os.link(part, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with held(part.with_name(_LOCK), "naming an upload"):  # of uploads, one after the other
+            if os.path.lexists(target):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+            part.rename(target)
+    else:
+        part.unlink()
 
 
 def _new_part(folder: Path) -> tuple[int, Path]:

@@ -1,15 +1,17 @@
 """The items behind scores, by page: what was asked, what each side answered, and how each answer was scored."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import orjson
 
 from burnish.core.runs.records import broken
 from burnish.core.runs.workspace import Workspace
-from burnish.studio.evaluations.records import evaluation_of
+from burnish.studio.evaluations.records import as_written, evaluation_of
 
 FILE = "items.jsonl"
 MOST_TEXT = 20_000
@@ -30,11 +32,13 @@ def items(
     """The items of the step `recipe/number/step`: `items`, and how many there are in `total`, and that `match`.
 
     `order` is that of the file, the lowest scores first, or those first whose scores differ most between the sides.
-    Errors: AskError `ask.no-such-run`; RunError `run.broken-record`.
+    Errors: AskError `ask.no-such-run`; RunError `run.broken-record`, `run.damaged-artifact`.
     """
     _, made = evaluation_of(name, Workspace.find(workspace))
-    found = [_shown(line, "model") for line in _lines(made.path / FILE)]
-    return _page(found, order, text, offset, limit)
+    with _opened(made.path / FILE) as file:
+        return _page(
+            ((start,) for start in file), lambda at: _shown(file.item(*at), "model"), order, text, offset, limit
+        )
 
 
 def answers(
@@ -52,32 +56,78 @@ def answers(
     Items are matched by their ids, equal ids in order, as `compare` does. Errors: those of `items`.
     """
     place = Workspace.find(workspace)
-    waiting: dict[str, list[Item]] = {}
-    for line in _lines(evaluation_of(other, place)[1].path / FILE):
-        waiting.setdefault(str(line.get("id")), []).append(_shown(line, "other"))
-    found: list[Item] = []
-    for line in _lines(evaluation_of(one, place)[1].path / FILE):
-        if partners := waiting.get(str(line.get("id"))):
-            left, right = _shown(line, "one"), partners.pop(0)
+    paths = [evaluation_of(name, place)[1].path / FILE for name in (one, other)]
+    with _opened(paths[1]) as second, _opened(paths[0]) as first:
+
+        def both(at: _At) -> Item:
+            left, right = _shown(first.item(at[0]), "one"), _shown(second.item(at[1]), "other")
             sides = [left["sides"][0], right["sides"][0]]
-            found.append({**left, "reference": left["reference"] or right["reference"], "sides": sides})
-    return _page(found, order, text, offset, limit)
+            return {**left, "reference": left["reference"] or right["reference"], "sides": sides}
+
+        waiting: dict[str, deque[int]] = {}
+        for start in second:
+            waiting.setdefault(str(second.item(start).get("id")), deque()).append(start)
+        partners = ((start, waiting.get(str(first.item(start).get("id")))) for start in first)
+        common = ((start, partner.popleft()) for start, partner in partners if partner)
+        return _page(common, both, order, text, offset, limit)
 
 
-def _page(found: list[Item], order: Order, text: str, offset: int, limit: int) -> dict[str, Any]:
-    words = text.lower().split()
-    matching = [item for item in found if all(word in _searched(item) for word in words)] if words else found
-    if order != "file":
-        matching = sorted(matching, key=_lowest if order == "worst" else _alike)
-    return {"items": matching[offset : offset + limit], "match": len(matching), "total": len(found)}
+_At = tuple[int, ...]
+"""Where an item begins in its file, or in each of two files."""
 
 
-def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    try:
-        with path.open("rb") as file:
-            yield from (orjson.loads(line) for line in file if line.strip())
-    except (OSError, ValueError) as error:
-        raise broken(path, f"cannot be read ({error})") from None
+def _page(
+    found: Iterable[_At], item_of: Callable[[_At], Item], order: Order, text: str, offset: int, limit: int
+) -> dict[str, Any]:
+    """A page of the items that begin there: others are read, where that is needed to find them, and not kept."""
+    words, total, match = text.lower().split(), 0, 0
+    kept: list[tuple[Any, _At]] = []
+    for at in found:
+        total += 1
+        item = item_of(at) if words or order != "file" else None
+        if item is not None and not all(word in _searched(item) for word in words):
+            continue
+        match += 1
+        if item is not None and order != "file":
+            kept.append((_lowest(item) if order == "worst" else _alike(item), at))
+        elif offset < match <= offset + limit:
+            kept.append((match, at))
+    kept.sort(key=lambda one: one[0])
+    page = kept if order == "file" else kept[offset : offset + limit]
+    return {"items": [item_of(at) for _, at in page], "match": match, "total": total}
+
+
+class _Lines:
+    """The lines of a file of items, by the byte at which they begin."""
+
+    def __init__(self, path: Path, file: BinaryIO, own: BinaryIO):
+        self._path, self._file, self._own = path, file, own
+
+    def __iter__(self) -> Iterator[int]:
+        start = 0
+        for line in self._file:
+            if line.strip():
+                yield start
+            start += len(line)
+
+    def item(self, start: int) -> Mapping[str, Any]:
+        """The item that begins there. Errors: RunError `run.broken-record`."""
+        self._own.seek(start)
+        found = orjson.loads(self._own.readline())
+        if not isinstance(found, dict):
+            raise broken(self._path, f"contains a {type(found).__name__} instead of an object, at byte {start:,}")
+        return cast(Mapping[str, Any], found)
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[_Lines]:
+    """RunError `run.broken-record` for what is not as steps write it."""
+    with as_written(path):
+        try:
+            with path.open("rb") as file, path.open("rb") as own:
+                yield _Lines(path, file, own)
+        except (OSError, ValueError) as error:
+            raise broken(path, f"cannot be read ({error})") from None
 
 
 def _shown(line: Mapping[str, Any], side: str) -> Item:

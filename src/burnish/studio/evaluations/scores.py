@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.runs.workspace import Workspace
-from burnish.studio.evaluations.records import evaluation_of, read_record
+from burnish.studio.evaluations.records import as_written, evaluation_of, read_record
 
 COMPARISON, METRICS = "comparison.json", "metrics.json"
 _VALUES = ("value", "low", "high")
@@ -23,10 +23,10 @@ def evaluation(name: str, *, workspace: Path | str | None = None) -> dict[str, A
     inputs = {field: _whole(value.ref, recipe, number) for field, value in made.inputs.items()}
     if "model" in inputs and inputs.get("compare_with") is None and (base := made.inputs["model"].base) is not None:
         inputs["compare_with"] = base.ref
-    if (made.path / COMPARISON).is_file():
-        found = of_comparison(read_record(made.path / COMPARISON), inputs)
-    else:
-        found = of_metrics(read_record(made.path / METRICS), inputs)
+    is_comparison = (made.path / COMPARISON).is_file()
+    path, shape = (made.path / COMPARISON, of_comparison) if is_comparison else (made.path / METRICS, of_metrics)
+    with as_written(path):
+        found = shape(read_record(path), inputs)
     about = {"run": run.name, "ref": run.reference, "kind": made.kind, "stage": run.record["stage"]}
     return {**about, "created": run.record["created"], "inputs": inputs, **found}
 

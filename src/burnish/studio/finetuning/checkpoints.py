@@ -1,15 +1,19 @@
 """The checkpoints of a fine-tuning job in OpenAI's shape: each is a model that a recipe or the playground can name."""
 
+import math
+import re
 from pathlib import Path
 from typing import Any
 
-from burnish.core.events import CheckpointSaved, Metric
+import orjson
+
+from burnish.core.events import CheckpointSaved, Metric, event_of
 from burnish.core.runs.checkpoints import kept_checkpoints
 from burnish.core.runs.workspace import Workspace
 from burnish.studio.finetuning.paging import page
-from burnish.studio.finetuning.records import TUNE, job_record
+from burnish.studio.finetuning.records import METRICS, TUNE, job_record
 
-_NAMES = {"loss": "train_loss", "eval_loss": "valid_loss"}
+_LINE = re.compile(rb'"kind":"(metric|checkpoint)"')
 
 
 def list_checkpoints(
@@ -22,12 +26,14 @@ def list_checkpoints(
     kept = {checkpoint.step for checkpoint in kept_checkpoints(run)}
     made: dict[int, float] = {}
     measured: dict[int, dict[str, float]] = {}
-    for event, _ in run.events.read():
-        match event:
+    for line, _ in run.events.lines_back() if kept else ():
+        if _LINE.search(line) is None or _step_of(line) not in kept:  # of a long training all but a few
+            continue
+        match event_of(line):
             case Metric(step=step, values=values):
-                measured.setdefault(step, {}).update(values)
+                measured[step] = {**values, **measured.get(step, {})}  # the last value of each
             case CheckpointSaved(step=step, at=at):
-                made[step] = at
+                made.setdefault(step, at)
             case _:
                 pass
     rows: list[dict[str, Any]] = [
@@ -45,5 +51,14 @@ def list_checkpoints(
     return page(rows, limit, after, "checkpoint")
 
 
-def _metrics(values: dict[str, float]) -> dict[str, float]:
-    return {ours: values[theirs] for theirs, ours in _NAMES.items() if theirs in values}
+def _step_of(line: bytes) -> int | None:
+    try:
+        return orjson.loads(line)["step"]
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _metrics(values: dict[str, float]) -> dict[str, float | None]:
+    """Those that OpenAI's clients know; None for one that is not finite."""
+    found = {ours: values[theirs] for theirs, ours in METRICS.items() if theirs in values}
+    return {name: value if math.isfinite(value) else None for name, value in found.items()}

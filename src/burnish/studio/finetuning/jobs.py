@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from burnish.core.errors import AskError, BurnishError
+from burnish.core.errors import AskError, BurnishError, RunError
 from burnish.core.runs.submitted import SubmittedRun
 from burnish.core.runs.workspace import Workspace
 from burnish.studio.datasets.names import find
@@ -23,8 +23,8 @@ from burnish.studio.finetuning.records import (
     job_records,
     write_job_record,
 )
-from burnish.studio.finetuning.states import StepState, of_queue, states_of, status_of
-from burnish.studio.queueing.jobs import cancel_run, resume_run
+from burnish.studio.finetuning.states import StepState, of_queue, queued_states, states_of, status_of, with_folders
+from burnish.studio.queueing.jobs import cancel_jobs, cancel_run, jobs, resume_run
 from burnish.studio.recipes.given import Given
 from burnish.studio.recipes.submitted import submit_given
 
@@ -90,7 +90,14 @@ def list_jobs(
     every, damaged = job_records(place)
     records = [record for record in every if wanted <= record.metadata.items()]
     found = page([{"id": record.id, "record": record} for record in records], limit, after, "job")
-    return {**found, "data": [_current(row["record"], place) for row in found["data"]], "damaged": damaged}
+    shown = [row["record"] for row in found["data"]]
+    known, data = queued_states(shown, place), list[dict[str, Any]]()
+    for record in shown:
+        try:
+            data.append(_as_job(record, with_folders(record, known[record.run], place), place))
+        except RunError:  # another record of the run, such as its plan
+            damaged.append(record.run)
+    return {**found, "data": data, "damaged": damaged}
 
 
 def get_job(id: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
@@ -111,33 +118,52 @@ def pause_job(id: str, *, workspace: Path | str | None = None) -> dict[str, Any]
 
 def _stop(id: str, happened: Happened, ended: Sequence[str], place: Workspace) -> dict[str, Any]:
     with changing(id, place) as record:
-        status = status_of(record, states_of(record, place))
-        if status in ended:
+        states = states_of(record, place)
+        status = status_of(record, states)
+        last = record.history[-1][1]
+        is_lost_pause = (happened, status) == (
+            "paused",
+            "cancelled",
+        ) and last != "cancelled"  # killed before the record
+        if status in ended and not is_lost_pause:
             what = f"the job {id} is {status}, and cannot be {happened}"
             raise AskError("ask.nothing-to-do", what, "create another job, or resume one that is paused")
-        if record.history[-1][1] == happened:  # it still saves its state; a second request of the queue would kill it
-            return _current(record, place)
-        changed = record.also(happened)
+        _request_stop(record, states, place)  # before it is recorded: a kill in between makes a repeated request no lie
+        changed = record if last == happened else record.also(happened)
         write_job_record(changed, place)
-        if status != "paused":
-            try:
-                cancel_run(record.run, workspace=place.root)
-            except BurnishError as error:
-                if error.code != "ask.nothing-to-do":  # it just ended: its state says so
-                    write_job_record(record, place)
-                    raise
         return _current(changed, place)
+
+
+def _request_stop(record: FineTuningRecord, states: Sequence[StepState], place: Workspace) -> None:
+    """Have the queue cancel the steps that have not ended. It is not asked again for one that is stopping already: a
+    second request kills it."""
+    if all(one.state in ENDED for one in states):
+        return
+    left = [job for job in jobs(run=record.run, workspace=place.root) if job.state not in ENDED]
+    if any(job.requested for job in left):
+        cancel_jobs([job.id for job in left if not job.requested], workspace=place.root)
+        return
+    try:
+        cancel_run(record.run, workspace=place.root)
+    except AskError as error:
+        if error.code != "ask.nothing-to-do" or any(one.state not in ENDED for one in states_of(record, place)):
+            raise  # unless it just ended, which its state says
 
 
 def resume_job(id: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
     """Continue a paused job from its last checkpoint. Errors: AskError `ask.nothing-to-do` if it is not paused."""
     place = Workspace.find(workspace)
     with changing(id, place) as record:
-        status = status_of(record, states_of(record, place))
-        if status != "paused":
-            fix = "wait until it has saved its state" if record.is_paused else "pause it first"
+        states = states_of(record, place)
+        status = status_of(record, states)
+        is_stopping = any(one.is_stopping for one in states)
+        if status == "paused":
+            resume_run(record.run, workspace=place.root)
+        elif (
+            not record.is_paused or is_stopping or status in ENDED
+        ):  # else it was resumed, and killed before the record
+            fix = "wait until it has saved its state" if is_stopping else "pause it first"
             raise AskError("ask.nothing-to-do", f"the job {id} is {status}, not paused", fix)
-        resume_run(record.run, workspace=place.root)
         changed = record.also("resumed")
         write_job_record(changed, place)
         return _current(changed, place)

@@ -4,20 +4,21 @@ import re
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from burnish.core.errors import AskError, RunError
-from burnish.core.files import read_json
 from burnish.core.runs.locks import held
-from burnish.core.runs.records import is_there
+from burnish.core.runs.records import broken, is_there, read_record
 from burnish.core.runs.submitted import SUBMITTED, SubmittedRun
 from burnish.core.runs.workspace import Workspace
 
 RECIPE = "ft"
 DATA, TUNE = "data", "tune"
-_FILE = "fine_tuning.json"
+JOB_FILE = "fine_tuning.json"
+METRICS = {"loss": "train_loss", "eval_loss": "valid_loss"}
+"""Metrics of burnish by OpenAI's names."""
 _ID = re.compile(r"ftjob-(?P<recipe>ft(?:-[A-Za-z0-9._-]+)?)-(?P<number>[1-9][0-9]{0,17})")
 Happened = Literal["created", "paused", "resumed", "cancelled"]
 
@@ -65,13 +66,13 @@ class FineTuningRecord:
 
 def write_job_record(record: FineTuningRecord, place: Workspace) -> None:
     """Write it atomically."""
-    SubmittedRun(place, record.recipe, record.number).write_beside(_FILE, asdict(record))
+    SubmittedRun(place, record.recipe, record.number).write_beside(JOB_FILE, asdict(record))
 
 
 def job_record(id: str, place: Workspace) -> FineTuningRecord:
     """The record of a job. Errors: AskError `ask.no-such-job`; RunError `run.broken-record`."""
     match = _ID.fullmatch(id)
-    path = None if match is None else place.queue_folder(match["recipe"], int(match["number"])) / _FILE
+    path = None if match is None else place.queue_folder(match["recipe"], int(match["number"])) / JOB_FILE
     if path is None or not _is_known(path):
         fix = "list them: GET /v1/fine_tuning/jobs"
         raise AskError("ask.no-such-job", f"there is no fine-tuning job {id!r:.100}", fix)
@@ -82,7 +83,7 @@ def job_records(place: Workspace) -> tuple[list[FineTuningRecord], list[str]]:
     """The records of all jobs, the newest first, and the runs whose record is damaged."""
     found: list[FineTuningRecord] = []
     damaged: list[str] = []
-    for path in place.runs.glob(f"{RECIPE}*/*/{place.queue_folder('x', 1).name}/{_FILE}"):
+    for path in place.runs.glob(f"{RECIPE}*/*/{place.queue_folder('x', 1).name}/{JOB_FILE}"):
         if not _is_known(path):
             continue
         try:
@@ -101,20 +102,14 @@ def _is_known(path: Path) -> bool:
 def changing(id: str, place: Workspace) -> Generator[FineTuningRecord]:
     """The record, which no other process changes meanwhile."""
     record = job_record(id, place)
-    with held(place.queue_folder(record.recipe, record.number) / f"{_FILE}.lock", f"changing {id}"):
+    with held(place.queue_folder(record.recipe, record.number) / f"{JOB_FILE}.lock", f"changing {id}"):
         yield job_record(id, place)
 
 
 def _read(path: Path) -> FineTuningRecord:
-    try:
-        value: dict[str, Any] = read_json(path)
-        value["history"] = [(float(at), happened) for at, happened in value["history"]]
-        record = FineTuningRecord(**value)
-        if not record.history:
-            raise ValueError("no history")
-        return record
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        what = f"{path} is not the record of a fine-tuning job ({error})"
-        raise RunError(
-            "run.broken-record", what, "restore it from a copy; the run itself is listed by burnish"
-        ) from None
+    value = read_record(path)
+    value["history"] = [(float(at), happened) for at, happened in value["history"]]
+    record = FineTuningRecord(**{name.name: value[name.name] for name in fields(FineTuningRecord)})
+    if (record.recipe, str(record.number)) != path.parts[-4:-2]:
+        raise broken(path, f"is that of {record.run}")
+    return record

@@ -18,23 +18,42 @@ _OF_RUNS = {"planned": "queued", "interrupted": "cancelled", "killed": "queued"}
 
 @dataclass(frozen=True)
 class StepState:
-    """A step of a job: `state` is one of the queue's words."""
+    """A step of a job: `state` is one of the queue's words; `is_stopping` says that the queue was asked to stop it."""
 
     step: str
     state: str
     ended: float | None
     error: Mapping[str, Any] | None
     reason: str
+    is_stopping: bool = False
+    is_queued: bool = False
+    """Whether the queue knows it; else its folder tells."""
 
 
 def of_queue(found: Sequence[Job]) -> list[StepState]:
     """The states of jobs of the queue."""
-    return [StepState(job.step, job.state, job.ended, job.error, job.reason) for job in found]
+    return [
+        StepState(job.step, job.state, job.ended, job.error, job.reason, job.requested is not None, is_queued=True)
+        for job in found
+    ]
 
 
 def states_of(record: FineTuningRecord, place: Workspace) -> list[StepState]:
     """The states of both steps. A queue whose database is new does not know runs that have ended: their folders do."""
-    found = of_queue(jobs(run=record.run, workspace=place.root))
+    return with_folders(record, of_queue(jobs(run=record.run, workspace=place.root)), place)
+
+
+def queued_states(records: Sequence[FineTuningRecord], place: Workspace) -> dict[str, list[StepState]]:
+    """What the queue knows of these jobs, by their runs."""
+    names = [record.run for record in records]
+    found: dict[str, list[Job]] = {name: [] for name in names}
+    for job in jobs(run=names, workspace=place.root) if names else ():
+        found[job.run].append(job)
+    return {name: of_queue(of_run) for name, of_run in found.items()}
+
+
+def with_folders(record: FineTuningRecord, found: Sequence[StepState], place: Workspace) -> list[StepState]:
+    """The states that the queue knows, and those of the other steps by their folders."""
     known = {state.step for state in found}
     return [*found, *(_of_folder(step, record, place) for step in (DATA, TUNE) if step not in known)]
 

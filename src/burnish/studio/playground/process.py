@@ -13,7 +13,7 @@ from burnish.core.errors import BurnishError, RunError, error_from_dict
 from burnish.core.processes import module_command
 from burnish.core.secrets import mask
 from burnish.jobs.environment import worker_environment
-from burnish.studio.workrooms import broken
+from burnish.studio.workrooms import broken, end_of_file
 
 _MODULE = "burnish.stages.ship.playground"
 _LONGEST_LINE = 1 << 20
@@ -78,7 +78,8 @@ class ModelProcess:
         """End it, and its engine with it."""
         if self._reading is not None:
             self._reading.cancel()
-        self._fail(self._ended())
+        if self._answers:
+            self._fail(self._ended())
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         try:
@@ -147,5 +148,5 @@ class ModelProcess:
         how = "was ended" if status is None else f"was ended by signal {-status}" if status < 0 else f"ended ({status})"
         printed = b""
         with contextlib.suppress(OSError):
-            printed = self._log.read_bytes()
+            printed = end_of_file(self._log)
         return broken(f"the process that had the model loaded {how}", printed, code="run.engine-failed")

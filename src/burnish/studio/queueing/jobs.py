@@ -1,6 +1,6 @@
 """Look at the jobs of a workspace, cancel, resume and move them, and work on them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -32,18 +32,20 @@ _SAME_REQUEST_SECONDS = 1.0
 def jobs(
     *,
     state: str | None = None,
-    run: str | None = None,
+    run: str | Collection[str] | None = None,
     stage: str | None = None,
     limit: int | None = None,
+    after: int | None = None,
     workspace: Path | str | None = None,
     database: str | None = None,
 ) -> list[Job]:
-    """The first jobs, of a state, run and stage: those that run, then those that wait, in their order, then those that
-    ended, newest first."""
+    """The first jobs, of a state, stage and run or some of them, or those after one: those that run, then those that
+    wait, in their order, then those that ended, newest first. Errors: AskError `ask.wrong-value`, `ask.bad-reference`.
+    """
     if state is not None and state not in TRANSITIONS:
         raise AskError("ask.wrong-value", f"there is no state '{state}'", nearest(state, TRANSITIONS, len(TRANSITIONS)))
     with opened(workspace, database) as (_, queue):
-        return queue.jobs(state=cast(JobState | None, state), run=run, stage=stage, limit=limit)
+        return queue.jobs(state=cast(JobState | None, state), run=run, stage=stage, limit=limit, after=after)
 
 
 def job(id: int, *, workspace: Path | str | None = None, database: str | None = None) -> Job:

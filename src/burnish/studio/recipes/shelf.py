@@ -45,17 +45,16 @@ def recipe_file(name: str, *, workspace: Path | str | None = None) -> Path:
 
 
 def show_recipe(name: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
-    """The row of a recipe, its `yaml`, and its `values` if it can be read.
+    """The row of a recipe, its `yaml`, of one that is too large the beginning, and its `values` if it can be read.
 
     Errors: those of `recipe_file`; AskError `ask.recipe-unreadable`.
     """
     path = recipe_file(name, workspace=workspace)
     shipped = path in shipped_recipes().values()
-    row = _row(name, path, "shipped" if shipped else "workspace")
+    row = _row(name, path, "shipped" if shipped else "workspace", whole=True)
     if row is None:
         raise AskError("ask.bad-reference", f"{name} is no recipe", "a recipe has `name` and `steps`")
-    values = None if row["error"] is not None else parse_yaml(path.read_bytes(), path.name).value
-    return {**row, "yaml": path.read_text(encoding="utf-8", errors="replace"), "values": values}
+    return row
 
 
 def _own(place: Workspace) -> Iterator[tuple[str, Path]]:
@@ -65,14 +64,17 @@ def _own(place: Workspace) -> Iterator[tuple[str, Path]]:
                 yield path.relative_to(place.root).as_posix(), path
 
 
-def _row(name: str, path: Path, origin: str) -> dict[str, Any] | None:
-    """None for a file that is no recipe; one that cannot be read, or is a link, has its `error`."""
+def _row(name: str, path: Path, origin: str, *, whole: bool = False) -> dict[str, Any] | None:
+    """None for a file that is no recipe; one that cannot be read, or is a link, has its `error`. With `whole` it has
+    `yaml` and `values`."""
     row: dict[str, Any] = {"name": name, "origin": origin, "summary": "", "stages": [], "error": None}
+    row |= {"yaml": "", "values": None} if whole else {}
     try:
         if path.is_symlink():
             return {**row, "error": "it is a link: put the file itself here"}
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1)  # one byte more is refused
+        row |= {"yaml": text[:MAX_BYTES].decode(errors="replace")} if whole else {}
         value: Any = parse_yaml(text, path.name).value
     except BurnishError as error:
         return {**row, "error": error.what}
@@ -83,6 +85,7 @@ def _row(name: str, path: Path, origin: str) -> dict[str, Any] | None:
     steps: Any = cast(dict[str, Any], value)["steps"]
     if not isinstance(steps, dict):
         return {**row, "error": "`steps` is no mapping of a name to a step"}
+    row |= {"values": value} if whole else {}
     given = [cast(dict[str, Any], step) for step in cast(dict[str, Any], steps).values() if isinstance(step, dict)]
     stages = [step["stage"] for step in given if isinstance(step.get("stage"), str)]
     return {**row, "summary": _summary(text.decode(errors="replace")), "stages": stages}

@@ -1,6 +1,7 @@
 """What the steps of a workspace have made: artifacts with their sizes, hashes, licences and certificates."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,7 @@ from burnish.studio.listing.snapshots import steps_of
 
 EXPORTED = ("gguf", "gguf-adapter")
 EXPORTING = ("export", "gguf", "quantize", "merge")
-_rows: dict[Path, tuple[int, dict[str, Any]]] = {}
-"""The row of each artifact, with the time at which its record was written: records do not change."""
+_MOST_KEPT = 4_096
 
 
 def artifacts(
@@ -55,7 +55,7 @@ def artifacts(
             damaged.append(entry.run)
             continue
         if row and (row["certificate"] is not None or not certified):
-            rows.append({**row, "registered": registered.get(row["run"], [])})
+            rows.append({**row, "licence": _licence(row, place), "registered": registered.get(row["run"], [])})
     return {
         "artifacts": rows[:limit],
         "next": rows[limit - 1]["run"] if len(rows) > limit else None,
@@ -80,6 +80,7 @@ def artifact(name: str, *, workspace: Path | str | None = None) -> dict[str, Any
     licences = licences_of(value)
     return {
         **row,
+        "licence": _licence(row, place),
         "registered": _registered(place).get(run.name, []),
         "path": str(made.path),
         "fingerprint": made.fingerprint,
@@ -111,32 +112,35 @@ def certificates(*, workspace: Path | str | None = None) -> dict[str, Any]:
 
 
 def _row(run: Run, entry: StepEntry, place: Workspace) -> dict[str, Any] | None:
-    """What a list shows of the artifact of a run; None if it has none."""
-    path = run.folder / "artifact.json"
+    """What a list shows of the artifact of a run, but its licence; None if it has none."""
     try:
-        written = path.stat().st_mtime_ns
+        written = (run.folder / "artifact.json").stat().st_mtime_ns
     except OSError:
         return None
-    kept = _rows.get(path)
-    if kept is not None and kept[0] == written:
-        return kept[1]
-    made = Artifact.of(run.folder, place.root)
+    return {**_recorded(run.folder, place.root, written), "stage": entry.stage, "created": entry.created}
+
+
+def _licence(row: Mapping[str, Any], place: Workspace) -> str:
+    """The licence that the files of an artifact state now."""
+    made = Run(place.runs / row["run"]).out
+    return licence_of(made)[0] if made.is_dir() else UNKNOWN
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _recorded(folder: Path, root: Path, written: int) -> Mapping[str, Any]:
+    """What artifact.json holds, which was written at that time: records do not change."""
+    run, made = Run(folder), Artifact.of(folder, root)
     files: Mapping[str, Mapping[str, Any]] = made.files or {}
-    row = {
+    return {
         "run": run.name,
         "ref": run.reference,
         "kind": made.kind,
-        "stage": entry.stage,
-        "created": entry.created,
         "bytes": sum(int(file["size"]) for file in files.values()),
         "files": len(files),
         "base": base.ref if (base := made.as_input(run.reference).base) is not None else None,
-        "licence": licence_of(made.path)[0] if made.path.is_dir() else UNKNOWN,
         "measures": dict(made.measures),
         "certificate": _certificate(made),
     }
-    _rows[path] = (written, row)
-    return row
 
 
 def _certificate(made: Artifact) -> dict[str, Any] | None:

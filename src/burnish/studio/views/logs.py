@@ -3,6 +3,7 @@
 Positions are those of `RunLog`: they count all bytes that were ever logged, also those that were dropped since.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from burnish.core.errors import AskError
+from burnish.core.paths.within import file_within
 from burnish.core.printable import printable
 from burnish.core.runs.log import RunLog
 from burnish.core.secrets import mask
@@ -34,6 +36,7 @@ _LEVELS: dict[bytes, Level] = {
     b"FATAL": "error",
 }
 _RANK = {level: rank for rank, level in enumerate(get_args(Level))}
+_LOG = re.compile(r".+\.log(\.\d+)?(\.partial)?")
 _CODES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[()][0-9A-Za-z]|[@-Z\\^_])")
 """Colours, movements of the cursor, titles of windows, sets of characters."""
 
@@ -115,6 +118,31 @@ def search(
             if wanted in shown["text"].lower():  # of the text without secrets: a search must not find them
                 found.append(shown)
     return {"lines": found, "next": None, "size": file.end}
+
+
+def is_log(name: str) -> bool:
+    """Whether programs print into a file of a step what they like: run.log, the log of a rank or of a terminal."""
+    return not name.startswith("out/") and _LOG.fullmatch(name) is not None
+
+
+def log_text(recipe: str, number: int, step: str, name: str, *, workspace: Path | str | None = None) -> Iterator[bytes]:
+    """A log as `log` shows it, in parts of whole lines: as much as there is now. Errors: those of `file_of`."""
+    run = step_of(recipe, number, step, workspace=workspace)
+    return _harmless_parts(file_within(run.folder, name), is_written=run.is_alive())
+
+
+def _harmless_parts(path: Path, *, is_written: bool) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        left, rest = os.fstat(file.fileno()).st_size, b""
+        while left > 0 and (data := file.read(min(left, MOST_BYTES))):
+            left -= len(data)
+            data = rest + data
+            is_last = left <= 0 and not is_written
+            end = len(data) if is_last or len(data) > 2 * MOST_BYTES else data.rfind(b"\n") + 1
+            rest = data[end:]
+            if end:
+                texts = (line["text"] for line in _shown(list(_lines(data[:end], 0, None))))
+                yield "".join(f"{text}\n" for text in texts).encode()
 
 
 def _shown(lines: list[_Line]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import { Ago, Code, Copy, count, Section, Segments, tell, warn } from "@/ui";
 type ServedModel = Shape<"ServedModel">;
 
 const POLL = 4_000;
+const COLOURS = { ready: "success", starting: "accent", damaged: "danger" } as const;
 
 export const servedQuery = queryOptions({
   queryKey: ["served"],
@@ -50,6 +51,7 @@ function Row({ model }: { model: ServedModel }) {
     }
   };
   const facts = [
+    model.reason,
     model.engine,
     model.context === null ? null : `${t("models.context")} ${count(model.context)}`,
     model.key && `${t("models.keyIn")} ${model.key}`,
@@ -57,7 +59,7 @@ function Row({ model }: { model: ServedModel }) {
   return (
     <Box px={{ base: 4, md: 5 }} py={4} borderTopWidth="1px" borderColor="border.muted" _first={{ borderTopWidth: 0 }}>
       <Flex gap={3} align="center" wrap="wrap">
-        <Badge variant="subtle" colorPalette={model.state === "ready" ? "success" : "accent"}>
+        <Badge variant="subtle" colorPalette={COLOURS[model.state]}>
           {t(`models.${model.state}`)}
         </Badge>
         <Text fontWeight="500" truncate minW={0}>

@@ -109,7 +109,7 @@ def retrieve_file(file_id: str, place: Place) -> FileObject:
     return FileObject.model_validate(studio.get_file(file_id, workspace=place))
 
 
-@router.get("/files/{file_id}/content", scope="read", response_class=SentFile)
+@router.get("/files/{file_id}/content", scope="read", head=True, response_class=SentFile)
 def retrieve_file_content(file_id: str, place: Place) -> SentFile:
     """The bytes of a file, as they were sent."""
     path = studio.file_path(file_id, workspace=place)

@@ -1,22 +1,35 @@
 """`/v1/fine_tuning/jobs`: fine-tuning as OpenAI's clients drive it."""
 
+import re
 from collections.abc import AsyncGenerator, Iterator
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from burnish.core.errors import AskError
+from burnish.server.routes.jobs import revision_of
 from burnish.server.routing import Place, Router, ServerSettings
 from burnish.server.streams import Streams, event, streams_of
 from burnish.server.threads import crews
 from burnish.studio.finetuning import checkpoints, events, jobs
 
-router = Router(prefix="/v1/fine_tuning", tags=["openai"])
+router = Router(prefix="/v1/fine_tuning", tags=["openai"], work="queue")
 Auto = Literal["auto"]
 After = Annotated[str | None, Query(description="The id of the last object of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=100)]
 _SUPPORTED = ("supervised", "dpo")
+_KEY = re.compile(r"metadata\[(?P<key>[^\[\]]{1,64})\]")
+_METADATA: dict[str, Any] = {
+    "name": "metadata",
+    "in": "query",
+    "style": "deepObject",
+    "explode": True,
+    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+    "description": "Only jobs that have all of it, as `metadata[team]=a`.",
+}
 
 
 class _Asked(BaseModel):
@@ -193,7 +206,8 @@ class JobEventList(BaseModel):
 
 
 class JobCheckpoint(BaseModel):
-    """A checkpoint of a job: `fine_tuned_model_checkpoint` is the model that it is."""
+    """A checkpoint of a job: `fine_tuned_model_checkpoint` is the model that it is. A metric that is no number, such as
+    NaN, is null."""
 
     object: Literal["fine_tuning.job.checkpoint"]
     id: str
@@ -201,7 +215,7 @@ class JobCheckpoint(BaseModel):
     fine_tuning_job_id: str
     fine_tuned_model_checkpoint: str
     step_number: int
-    metrics: dict[str, float]
+    metrics: dict[str, float | None]
 
 
 class JobCheckpointList(BaseModel):
@@ -214,7 +228,7 @@ class JobCheckpointList(BaseModel):
     has_more: bool
 
 
-@router.post("/jobs", scope="run")
+@router.post("/jobs", scope="run", work="slow")
 def create_fine_tuning_job(asked: NewJob, place: Place, settings: ServerSettings) -> Job:
     """Start a fine-tuning: its files are checked, then the model is trained."""
     given = asked.model_dump(include={"model", "training_file", "validation_file", "suffix", "seed", "metadata"})
@@ -222,11 +236,24 @@ def create_fine_tuning_job(asked: NewJob, place: Place, settings: ServerSettings
     return Job.model_validate(jobs.create_job(**given, method=asked.whole_method, **options))
 
 
-@router.get("/jobs", scope="read")
+@router.get("/jobs", scope="read", openapi_extra={"parameters": [_METADATA]})
 def list_fine_tuning_jobs(request: Request, place: Place, limit: Limit = 20, after: After = None) -> JobList:
     """The jobs, the newest first; `metadata[key]=value` selects those that have it."""
-    wanted = {key[9:-1]: value for key, value in request.query_params.items() if key.startswith("metadata[")}
+    wanted = _wanted(request.query_params.multi_items())
     return JobList.model_validate(jobs.list_jobs(limit=limit, after=after, metadata=wanted, workspace=place))
+
+
+def _wanted(given: list[tuple[str, str]]) -> dict[str, str]:
+    """The metadata that a query asks for. Errors: AskError `ask.wrong-value`."""
+    wanted: dict[str, str] = {}
+    for name, value in given:
+        match = _KEY.fullmatch(name)
+        if (match is None or match["key"] in wanted) and name.startswith("metadata"):
+            what = f"{name!r:.100}: it is given twice, or is no metadata[KEY]"
+            raise AskError("ask.wrong-value", what, "ask for each key once, as metadata[team]=a")
+        if match is not None:
+            wanted[match["key"]] = value
+    return wanted
 
 
 @router.get("/jobs/{job_id}", scope="read")
@@ -235,13 +262,13 @@ def retrieve_fine_tuning_job(job_id: str, place: Place) -> Job:
     return Job.model_validate(jobs.get_job(job_id, workspace=place))
 
 
-@router.post("/jobs/{job_id}/cancel", scope="run", work="queue")
+@router.post("/jobs/{job_id}/cancel", scope="run")
 def cancel_fine_tuning_job(job_id: str, place: Place) -> Job:
     """Cancel a job. One that runs saves its state first."""
     return Job.model_validate(jobs.cancel_job(job_id, workspace=place))
 
 
-@router.post("/jobs/{job_id}/pause", scope="run", work="queue")
+@router.post("/jobs/{job_id}/pause", scope="run")
 def pause_fine_tuning_job(job_id: str, place: Place) -> Job:
     """Pause a job: it saves its state and gives its place to others. It is `paused` once it has stopped."""
     return Job.model_validate(jobs.pause_job(job_id, workspace=place))
@@ -282,7 +309,8 @@ def list_fine_tuning_events(
     A stream continues after the `id` of its last event, as `Last-Event-ID` or `after`."""
     if not stream:
         return JobEventList.model_validate(events.list_events(job_id, limit=limit, after=after, workspace=place))
-    following = events.follow_events(job_id, after=last_event_id or after, workspace=place)
+    watch = partial(revision_of, place)
+    following = events.follow_events(job_id, after=last_event_id or after, revision=watch, workspace=place)
     return streams.response(_pieces(following), first=b"")  # their clients take `retry` for an event
 
 

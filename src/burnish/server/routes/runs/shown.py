@@ -8,7 +8,7 @@ from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from burnish.server.listed import listed
-from burnish.server.problems import Problem
+from burnish.server.problems import Problem, shown
 from burnish.server.routes.runs.parameters import Number, Recipe
 from burnish.server.routing import Place, Router
 from burnish.studio import runs as studio
@@ -181,13 +181,13 @@ class Comparison(BaseModel):
     steps: dict[str, dict[str, Any]]
 
 
-@router.get("/runs", scope="read", response_model=RunPage)
+@router.get("/runs", scope="read", work="queue", response_model=RunPage)
 def list_runs(filter: Annotated[Filter, Query()], place: Place) -> Response:
     """The steps that were run, newest first, by page; the list may be two seconds old."""
     return _listed(RunPage, pages.steps_page, filter, place)
 
 
-@router.get("/runs/grouped", scope="read", response_model=GroupPage)
+@router.get("/runs/grouped", scope="read", work="queue", response_model=GroupPage)
 def list_whole_runs(filter: Annotated[Filter, Query()], place: Place) -> Response:
     """Whole runs with their steps, newest first, by page; the list may be two seconds old."""
     return _listed(GroupPage, pages.runs_page, filter, place)
@@ -198,8 +198,8 @@ def _listed(
 ) -> Response:
     def find(max_age: float) -> bytes:
         page = verb(**filter.arguments, max_age=max_age, workspace=place)
-        shown = model.model_validate({"runs": page.items, "next": page.next, "total": page.total})
-        return shown.model_dump_json().encode()
+        found = model.model_validate({"runs": page.items, "next": page.next, "total": page.total})
+        return found.model_dump_json().encode()
 
     return Response(listed.answer((model, place, filter.model_dump_json()), find), media_type="application/json")
 
@@ -210,10 +210,10 @@ def compare_runs(one: RunName, other: RunName, place: Place) -> Comparison:
     return Comparison.model_validate(studio.diff(one, other, workspace=place))
 
 
-@router.get("/runs/{recipe}/{number}", scope="read", responses={404: {"model": Problem}})
+@router.get("/runs/{recipe}/{number}", scope="read", work="queue", responses={404: {"model": Problem}})
 def show_run(recipe: Recipe, number: Number, place: Place) -> RunDetail:
     """One run with its steps: settings, what was chosen, notes, errors, measures, certificates."""
-    return RunDetail.model_validate(run_detail(recipe, number, workspace=place))
+    return shown(RunDetail, run_detail(recipe, number, workspace=place), f"{recipe}/{number}")
 
 
 @router.post("/runs/{recipe}/{number}/stop", scope="run", work="queue")

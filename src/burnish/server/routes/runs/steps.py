@@ -2,18 +2,21 @@
 
 import mimetypes
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response
 
 from burnish.server.routes.runs.parameters import Number, Recipe, Step
 from burnish.server.routing import Place, Router
-from burnish.server.security.files import SentFile
+from burnish.server.security.files import SentFile, SentText
 from burnish.server.security.headers import policy_of_file
 from burnish.studio import rollouts as rollout_views
 from burnish.studio import rows as row_views
 from burnish.studio.views import curves as curve_views
 from burnish.studio.views import files as file_views
+from burnish.studio.views import logs as log_views
 
 router = Router(tags=["steps"])
 _AT = "/runs/{recipe}/{number}/{step}"
@@ -145,6 +148,7 @@ def list_step_files(recipe: Recipe, number: Number, step: Step, place: Place) ->
 @router.get(
     _AT + "/files/{path:path}",
     scope="read",
+    head=True,
     response_class=SentFile,
     responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
 )
@@ -155,12 +159,16 @@ def read_step_file(
     path: Annotated[str, Path(max_length=1024)],
     place: Place,
     download: bool = False,
-) -> SentFile:
-    """One file of a step, or with `Range` a part of it. A page among them is shown without scripts."""
+) -> Response:
+    """One file of a step, or with `Range` a part of it. A page among them is shown without scripts, a log as text
+    without secrets."""
     found = file_views.file_of(recipe, number, step, path, workspace=place)
     kind = mimetypes.guess_type(found.name)[0] or "application/octet-stream"
     headers = {"Content-Security-Policy": policy_of_file(), "X-Frame-Options": "SAMEORIGIN"}
     disposition = "attachment" if download else "inline"
+    if log_views.is_log(path):
+        headers["Content-Disposition"] = f"{disposition}; filename*=utf-8''{quote(found.name)}"
+        return SentText(log_views.log_text(recipe, number, step, path, workspace=place), headers=headers)
     return SentFile(found, media_type=kind, filename=found.name, headers=headers, content_disposition_type=disposition)
 
 
