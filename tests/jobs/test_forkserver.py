@@ -213,11 +213,11 @@ def test_a_server_that_hangs_keeps_no_other_worker_waiting_and_gets_no_more_requ
             start = threads.submit(server.start, words, worker_environment(), log.fileno(), log.fileno())
             until(server._starting.locked)
             assert threads.submit(server.status_of, 99).result(10) is None
-            monkeypatch.setattr(forkserver, "_ANSWER_SECONDS", 0.0)
             assert not start.done()
             os.kill(server._process.pid, signal.SIGCONT)
             assert start.result(30).wait(30) != 0
             os.kill(server._process.pid, signal.SIGSTOP)
+            monkeypatch.setattr(forkserver, "_ANSWER_SECONDS", 0.0)
             assert server.start(words, worker_environment(), log.fileno(), log.fileno()) is None
             assert server.is_stuck
     finally:
