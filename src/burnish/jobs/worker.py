@@ -29,7 +29,7 @@ from burnish.core.files import publish_folder, write_json
 from burnish.core.processes import end_with_parent
 from burnish.core.runs.artifact import record_files
 from burnish.core.runs.records import is_there
-from burnish.core.runs.run import FencedError, Run
+from burnish.core.runs.run import Fence, FencedError, Run
 from burnish.core.secrets import masked_value
 from burnish.core.version import VERSION
 from burnish.jobs.ends import Stop, end
@@ -62,6 +62,7 @@ def work(run: Run, report: int | None = None) -> int:
             record_last_error(lambda error: _fail(run, error, report))
             started = time.time()
             job = run.record_of("job.json")
+            run.fence = Fence.of(job)
             row = stage(job["stage"])
             spec = row.spec_type().model_validate(job["spec"])
             outcome = _outcome_of(run, row, spec, job, stop)
