@@ -9,6 +9,7 @@ from burnish.core.runs.submitted import SubmittedRun
 from burnish.jobs import worker
 from burnish.jobs.database.tables import jobs
 from burnish.jobs.launchers.endings import Ending, record_end
+from burnish.jobs.launchers.local import LocalLauncher
 from burnish.jobs.queue.change import changing
 from burnish.studio.queueing import worker as queue_worker
 
@@ -54,6 +55,22 @@ def test_a_fenced_worker_leaves_the_folder_to_the_one_that_took_it_over(leased):
     record_end(stale, Ending(-9, was_killed=True))
     assert {path: path.read_bytes() for path in holder.folder.rglob("*") if path.is_file()} == before
     assert (stale.partial.exists(), holder.partial.exists(), holder.out.exists()) == (False, True, True)
+
+
+def test_a_worker_that_is_fenced_while_it_works_publishes_nothing(slow, submitted, workspace, until, tmp_path):
+    submitted(slow, only=["wait"])
+    job = {**SubmittedRun(workspace, "s", 1).record["steps"][0]["job"], "fence": 1, "holder": "s/1/wait"}
+    run, launcher = workspace.run("s", 1, "wait"), LocalLauncher()
+    run.create(job)
+    process = launcher.start(run)
+    until(lambda: (run.scratch / "checkpoints" / "1").exists())
+    assert run.partial.name == "out.partial.1-1"
+    Run(run.folder).update_job({**job, "fence": 2})
+    (tmp_path / "release").touch()
+    until(lambda: launcher.poll(process, run) is not None)
+    assert launcher.poll(process, run) != 0
+    assert {path.name for path in run.folder.iterdir()}.isdisjoint({"out", "artifact.json", run.partial.name})
+    assert run.record["state"] == "running"
 
 
 def test_a_failed_worker_removes_no_output_beside_its_record(leased):
