@@ -10,7 +10,7 @@ import { ProfileFigures, ProfileView, useProfile } from "@/features/data/profile
 import { QuarantineView } from "@/features/data/quarantine";
 import { datasetQuery } from "@/features/data/queries";
 import { RowBrowser } from "@/features/data/rows";
-import { Block, bytes, Copy, count, EmptyState, ErrorCard, Page, SureButton, warn } from "@/ui";
+import { Block, bytes, Copy, count, EmptyState, ErrorCard, Page, SureButton, ToList, warn } from "@/ui";
 import { Tabs } from "@/ui/tabs";
 
 export default function Dataset() {
@@ -103,14 +103,16 @@ export default function Dataset() {
         </>
       }
     >
-      {error && !data && <ErrorCard error={error} onRetry={() => void refetch()} />}
+      {error && !data && (
+        <ErrorCard error={error} onRetry={() => void refetch()} action={<ToList to="/data">{t("nav.data")}</ToList>} />
+      )}
       {!data && !error && (
         <>
           <Block height={76} />
           <Block height={480} />
         </>
       )}
-      {data && <ProfileFigures {...profile} />}
+      {data && !(search.tab === "profile" && profile.shown.state === "none") && <ProfileFigures {...profile} />}
       {data && (
         <Tabs
           value={search.tab}

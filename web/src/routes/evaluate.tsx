@@ -112,7 +112,18 @@ export default function Evaluate() {
               isCurrent={(row) => row === shown}
               onOpen={(row) => void navigate({ to: "/evaluate", search: { ref: row.ref }, resetScroll: false })}
               empty={
-                <EmptyState icon={Target} title={t("models.noEvaluations")} compact>
+                <EmptyState
+                  icon={Target}
+                  title={t("models.noEvaluations")}
+                  compact
+                  action={
+                    <Button asChild size="sm" variant="outline">
+                      <Link to="/new" search={{ stage: "evaluate" }}>
+                        {t("models.make_evaluate")}
+                      </Link>
+                    </Button>
+                  }
+                >
                   {t("models.noEvaluationsHint")}
                 </EmptyState>
               }

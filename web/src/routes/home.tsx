@@ -26,7 +26,7 @@ export default function Home() {
     <Page
       title={t("nav.home")}
       actions={
-        <Button asChild size="sm">
+        <Button asChild size="sm" colorPalette="accent">
           <Link to="/new" search={{ recipe: undefined }}>
             <Plus aria-hidden />
             {t("nav.new")}

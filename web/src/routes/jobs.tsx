@@ -32,7 +32,7 @@ export default function Jobs() {
       title={t("nav.jobs")}
       description={t("jobs.hint")}
       actions={
-        <Button asChild size="sm">
+        <Button asChild size="sm" colorPalette="accent">
           <Link to="/new">
             <Plus aria-hidden />
             {t("nav.new")}
@@ -52,7 +52,7 @@ export default function Jobs() {
             icon={ListOrdered}
             title={t("jobs.empty")}
             action={
-              <Button asChild size="sm">
+              <Button asChild size="sm" colorPalette="accent">
                 <Link to="/new">{t("nav.new")}</Link>
               </Button>
             }

@@ -72,6 +72,7 @@ export default function Login() {
             mt={4}
             w="full"
             size="sm"
+            colorPalette="accent"
             loading={busy}
             loadingText={t("session.checking")}
             disabled={!token.trim()}
@@ -82,9 +83,6 @@ export default function Login() {
         {error !== null && (
           <Box mt={6}>
             <ErrorCard error={error} />
-            <Text color="fg.muted" textStyle="small" mt={3}>
-              <Rich>{t("session.again")}</Rich>
-            </Text>
           </Box>
         )}
       </Box>

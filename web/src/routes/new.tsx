@@ -10,7 +10,7 @@ import { recipeQuery } from "@/features/compose/queries";
 import { Start } from "@/features/compose/start";
 import { datasetQuery } from "@/features/data/queries";
 import type { Values } from "@/features/form";
-import { Block, ErrorCard, Page } from "@/ui";
+import { Block, ErrorCard, Page, ToList } from "@/ui";
 import type { NewSearch } from "./tree";
 
 export default function NewRun() {
@@ -81,7 +81,7 @@ function Failed({ title, error, onRetry }: { title: string; error: unknown; onRe
   return (
     <Page title={title} crumbs={[{ label: t("nav.new"), to: "/new" }]}>
       <Box maxW="640px">
-        <ErrorCard error={error} onRetry={onRetry} />
+        <ErrorCard error={error} onRetry={onRetry} action={<ToList to="/new">{t("nav.new")}</ToList>} />
       </Box>
     </Page>
   );

@@ -110,7 +110,7 @@ export default function Runs() {
               </>
             )}
           </Button>
-          <Button asChild size="sm">
+          <Button asChild size="sm" colorPalette="accent">
             <Link to="/new">
               <Plus aria-hidden />
               {t("nav.new")}
@@ -165,7 +165,7 @@ export default function Runs() {
                       icon={Rows3}
                       title={t("runs.empty")}
                       action={
-                        <Button asChild size="sm">
+                        <Button asChild size="sm" colorPalette="accent">
                           <Link to="/new">{t("nav.new")}</Link>
                         </Button>
                       }

@@ -3,8 +3,10 @@ import { Box, Button, Flex, Text } from "@chakra-ui/react";
 import { TriangleAlert } from "lucide-react";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { asProblem } from "@/api/problem";
+import { asProblem, type Problem } from "@/api/problem";
+import { useErrorName } from "@/i18n/names";
 import { Copy } from "./copy";
+import { Rich } from "./rich";
 
 export interface ErrorCardProps {
   error: unknown;
@@ -13,12 +15,22 @@ export interface ErrorCardProps {
   action?: ReactNode;
 }
 
+/** What happened, once: the class of an error is said only where it is all that is known, or in another language. */
+export function said({ title, detail }: Problem, name: string | undefined, unexpected: string): [string, string] {
+  if (name) return [name, detail];
+  return [begun(detail || title) || unexpected, ""];
+}
+
+const begun = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
+
 export function ErrorCard({ error, onRetry, action }: ErrorCardProps) {
   const { t } = useTranslation();
   const problem = asProblem(error);
-  const title = problem.isUnreachable ? t("problem.unreachable") : problem.title || t("problem.unexpected");
-  const detail = problem.isUnreachable ? t("problem.unreachableHint") : problem.detail;
-  const told = [problem.code, title, detail, problem.fix].filter(Boolean).join("\n");
+  const nameOf = useErrorName();
+  const [title, detail] = problem.isUnreachable
+    ? [t("problem.unreachable"), t("problem.unreachableHint")]
+    : said(problem, nameOf(problem.code), t("problem.unexpected"));
+  const told = [problem.code, problem.detail || title, problem.fix].filter(Boolean).join("\n");
   return (
     <Box role="alert" borderWidth="1px" borderColor="danger.border" borderRadius="l3" bg="danger.subtle" p={5}>
       <Flex gap={3} align="flex-start">
@@ -26,19 +38,25 @@ export function ErrorCard({ error, onRetry, action }: ErrorCardProps) {
           <TriangleAlert size={16} aria-hidden />
         </Box>
         <Box flex={1} minW={0} overflowWrap="anywhere">
-          <Text textStyle="title">{title}</Text>
-          {detail && detail !== title && <Text mt={1}>{detail}</Text>}
+          <Text textStyle="title" whiteSpace="pre-line">
+            <Rich>{title}</Rich>
+          </Text>
+          {detail && (
+            <Text mt={1} whiteSpace="pre-line">
+              <Rich>{detail}</Rich>
+            </Text>
+          )}
           {problem.fix && (
             <Text mt={3}>
               <Text as="span" fontWeight="600">
                 {t("problem.fix")}{" "}
               </Text>
-              {problem.fix}
+              <Rich>{problem.fix}</Rich>
             </Text>
           )}
           <Flex mt={4} gap={2} align="center" wrap="wrap">
             {action}
-            {onRetry && (
+            {onRetry && problem.status !== 404 && (
               <Button size="xs" variant="outline" bg="bg" onClick={onRetry}>
                 {t("ui.retry")}
               </Button>

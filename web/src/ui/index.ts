@@ -9,7 +9,7 @@ export { ago, bytes, count, duration, measure, moment, percent, signed } from ".
 export { KeyValue } from "./keyvalue";
 export { Page, useDocumentTitle } from "./page";
 export { Progress } from "./progress";
-export { Rich } from "./rich";
+export { oneLine, Rich } from "./rich";
 export { Section } from "./section";
 export { type Option, Segments } from "./segments";
 export { Block, Lines, Rows } from "./skeleton";
@@ -18,3 +18,4 @@ export { StatusBadge } from "./status";
 export { SureButton } from "./sure";
 export { type Column, Table } from "./table";
 export { tell, warn } from "./toast";
+export { ToList } from "./toList";

@@ -58,7 +58,7 @@ function Crumbs({ crumbs }: { crumbs: readonly Crumb[] }) {
 export function Page({ title, name, description, crumbs, actions, width = "wide", children }: PageProps) {
   useDocumentTitle(name ?? (typeof title === "string" ? title : ""));
   return (
-    <Box maxW={width === "wide" ? "1280px" : "760px"} mx="auto" px={{ base: 4, md: 8 }} py={{ base: 5, md: 8 }}>
+    <Box maxW="1280px" mx="auto" px={{ base: 4, md: 8 }} py={{ base: 5, md: 8 }}>
       {crumbs && <Crumbs crumbs={crumbs} />}
       <Flex align="flex-start" gap={4} mb={{ base: 5, md: 7 }} wrap="wrap" rowGap={3}>
         <Box flex="1 1 180px" minW={0}>
@@ -77,7 +77,7 @@ export function Page({ title, name, description, crumbs, actions, width = "wide"
           </Flex>
         )}
       </Flex>
-      <Flex direction="column" gap={{ base: 5, md: 6 }}>
+      <Flex direction="column" gap={{ base: 5, md: 6 }} maxW={width === "reading" ? "760px" : undefined}>
         {children}
       </Flex>
     </Box>

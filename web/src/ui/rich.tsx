@@ -1,6 +1,9 @@
-// A text of the language files in which `backticks` mark what is typed.
+// A text of the language files, of the server or of a docstring, in which `backticks` mark what is typed.
 import { Box } from "@chakra-ui/react";
 import { Fragment } from "react";
+
+/** A text whose line breaks are those of a source file, in one line. */
+export const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, " ");
 
 export function Rich({ children }: { children: string }) {
   const parts = children.split("`").map((text, at) => ({ text, key: String(at), isCode: at % 2 === 1 }));

@@ -52,7 +52,7 @@ const stylesOf = <Row,>(columns: readonly Column<Row>[]) => ({
   },
   "& .row + .row": { borderTopWidth: "1px" },
   "& .row[data-open]": { cursor: "pointer", _hover: { bg: "bg.subtle" } },
-  "& .row[aria-current]": { bg: "bg.muted" },
+  "& .row[aria-current]": { bg: "accent.subtle" },
   "& .row:focus-visible": { outline: "2px solid", outlineColor: "accent.focusRing", outlineOffset: "-2px" },
   "& .cell": { display: "flex", alignItems: "center", minWidth: 0, fontVariantNumeric: "tabular-nums" },
   "& .cell[data-align=end]": { justifyContent: "end" },

@@ -4,6 +4,7 @@ import { CircleCheck, TriangleAlert, X } from "lucide-react";
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { asProblem } from "@/api/problem";
+import { Rich } from "./rich";
 
 interface Message {
   id: number;
@@ -74,7 +75,11 @@ function Toast({ message }: { message: Message }) {
       </Box>
       <Box flex={1} minW={0} overflowWrap="anywhere">
         <Text textStyle="title">{title}</Text>
-        {text && <Text color="fg.muted">{text}</Text>}
+        {text && (
+          <Text color="fg.muted">
+            <Rich>{text}</Rich>
+          </Text>
+        )}
       </Box>
       <IconButton size="2xs" variant="ghost" color="fg.muted" aria-label={t("ui.dismiss")} onClick={close}>
         <X />

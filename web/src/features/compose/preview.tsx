@@ -25,12 +25,15 @@ export interface PreviewProps {
   asked: Asked;
 }
 
-const TONES = { run: "accent", reuse: "gray", resume: "warning", wait: "gray" } as const;
+/** The colours of what a plan does with a step. */
+export const TONES = { run: "accent", reuse: "gray", resume: "warning", wait: "gray" } as const;
+const FEW = 4;
 
 export function Preview(props: PreviewProps) {
   const { plan, error, stale, submitting, onSubmit, faults, open = [] } = props;
   const toFill = faults === 0 && open.length > 0;
   const { t } = useTranslation();
+  const [isWhole, setWhole] = useState(false);
   const toDo = plan?.steps.filter((step) => step.action !== "reuse") ?? [];
   const known = toDo.filter((step) => step.last_seconds !== null);
   const seconds = known.reduce((sum, step) => sum + (step.last_seconds ?? 0), 0);
@@ -49,6 +52,7 @@ export function Preview(props: PreviewProps) {
           {label}
         </Button>
       </Box>
+      {plan && <Forecast asked={props.asked} plan={plan} isPlanned={!error && !stale} />}
       <Box borderWidth="1px" borderColor="border" borderRadius="l3" bg="bg.panel" overflow="hidden">
         <Flex align="center" px={4} h="44px" borderBottomWidth="1px" borderColor="border.muted">
           <Text as="h2" textStyle="title" flex={1}>
@@ -77,7 +81,7 @@ export function Preview(props: PreviewProps) {
           </Flex>
         )}
         <Box minH={plan ? undefined : "120px"} aria-busy={stale}>
-          {plan?.steps.map((step) => (
+          {plan?.steps.slice(0, isWhole ? undefined : FEW).map((step) => (
             <Flex
               key={step.step}
               px={4}
@@ -101,6 +105,11 @@ export function Preview(props: PreviewProps) {
               </Badge>
             </Flex>
           ))}
+          {plan && plan.steps.length > FEW && (
+            <Button size="xs" variant="ghost" color="fg.muted" mx={2} mb={2} onClick={() => setWhole(!isWhole)}>
+              {isWhole ? t("compose.fewSteps") : t("compose.allSteps", { count: plan.steps.length })}
+            </Button>
+          )}
         </Box>
         {plan && (
           <Box px={4} py={3} borderTopWidth="1px" borderColor="border.muted" textStyle="small" color="fg.muted">
@@ -112,7 +121,6 @@ export function Preview(props: PreviewProps) {
           </Box>
         )}
       </Box>
-      {plan && <Forecast asked={props.asked} plan={plan} isPlanned={!error && !stale} />}
       {plan && (plan.notes.length > 0 || plan.warnings.length > 0) && (
         <Flex direction="column" gap={2} textStyle="small">
           {plan.warnings.map((text) => (

@@ -5,7 +5,7 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { FileUp, Search } from "lucide-react";
 import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Block, EmptyState, ErrorCard, Page, Section } from "@/ui";
+import { Block, EmptyState, ErrorCard, oneLine, Page, Rich, Section } from "@/ui";
 import { searchOf, useNewFromFiles } from "./drop";
 import { pasted } from "./links";
 import { type RecipeRow, recipesQuery, type Stage, stagesQuery } from "./queries";
@@ -118,7 +118,7 @@ function FromData() {
                 event.target.value = "";
               }}
             />
-            <Button size="sm" onClick={() => picker.current?.click()}>
+            <Button size="sm" colorPalette="accent" onClick={() => picker.current?.click()}>
               {t("compose.chooseFile")}
             </Button>
             <Input
@@ -187,7 +187,7 @@ function RecipeCard({ recipe }: { recipe: RecipeRow }) {
           {recipe.name}
         </Text>
         <Text textStyle="small" color={recipe.error ? "fg.error" : "fg.muted"} lineClamp={2} minH="40px">
-          {recipe.error ?? recipe.summary}
+          <Rich>{oneLine(recipe.error ?? recipe.summary)}</Rich>
         </Text>
         <Text textStyle="caption" color="fg.subtle" truncate mt={1} title={recipe.stages.join(" → ")}>
           {steps.length ? steps.join(" → ") : t("compose.noSteps")}
@@ -229,7 +229,7 @@ function SingleSteps({ stages, query }: { stages: readonly Stage[]; query: strin
                   <Link to="/new" search={{ stage: one.name }}>
                     <Text fontWeight="500">{one.name}</Text>
                     <Text textStyle="small" color="fg.muted">
-                      {one.summary}
+                      <Rich>{summaryOf(one)}</Rich>
                     </Text>
                   </Link>
                 </Box>

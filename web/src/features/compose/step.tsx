@@ -7,6 +7,7 @@ import { useTranslation } from "react-i18next";
 import { duration, ErrorCard, Lines } from "@/ui";
 import { type Fault, faultsWithin, SettingsForm, type Suggestion, type Values } from "../form";
 import { settingsOf, stageOf } from "./draft";
+import { TONES } from "./preview";
 import { type Plan, stageQuery } from "./queries";
 
 export interface StepCardProps {
@@ -28,8 +29,6 @@ export interface StepCardProps {
   onForce: (name: string) => void;
   onRemove: (name: string) => void;
 }
-
-const TONES = { run: "accent", reuse: "gray", resume: "warning", wait: "gray" } as const;
 
 export const StepCard = memo(function StepCard(props: StepCardProps) {
   const { name, step, summary, planned, faults, open, alone, forced } = props;

@@ -5,6 +5,7 @@ import { Search } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { count, EmptyState, ErrorCard, Lines, measure, Section } from "@/ui";
+import { promptText } from "@/ui/chat";
 import { ORDERS, type Order } from "./order";
 import type { Item, ItemsAsked, ItemsLook, ItemsQuery, Scores } from "./queries";
 import { colourOf, nameOf } from "./scores";
@@ -140,7 +141,7 @@ function ItemRow({ item, of }: { item: Item; of: ItemsProps["of"] }) {
       borderColor="border.muted"
       _first={{ borderTopWidth: 0 }}
     >
-      <Clamped text={withoutMarks(item.prompt)} strong />
+      <Clamped text={promptText(item.prompt)} strong />
       {item.reference !== null && (
         <Flex gap={2} mt={1} textStyle="small" color="fg.muted" align="baseline">
           <Text textStyle="caption" flexShrink={0}>
@@ -191,14 +192,6 @@ function ItemRow({ item, of }: { item: Item; of: ItemsProps["of"] }) {
     </Box>
   );
 }
-
-/** A rendered prompt without the marks of its template: who spoke is said by a word. */
-const withoutMarks = (prompt: string) =>
-  prompt
-    .replace(/<\|im_start\|>assistant\n*$/, "")
-    .replace(/<\|im_start\|>(\w+)\n/g, (_, role: string) => (role === "user" ? "" : `${role}: `))
-    .replaceAll("<|im_end|>", "")
-    .trim();
 
 const LONG = 280;
 

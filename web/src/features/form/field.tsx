@@ -3,6 +3,7 @@ import { Box, Flex, IconButton, Text } from "@chakra-ui/react";
 import { RotateCcw } from "lucide-react";
 import { memo, type ReactNode, useId } from "react";
 import { useTranslation } from "react-i18next";
+import { oneLine, Rich } from "@/ui";
 import { useBounds } from "./bounds";
 import { useForm } from "./context";
 import { Control } from "./control";
@@ -165,7 +166,7 @@ function Frame({ id, path, name, label, help, value, standard, required, error, 
           </Flex>
           {help && (
             <Text id={`${id}-help`} textStyle="small" color="fg.muted" maxW="68ch">
-              <Marked>{help}</Marked>
+              <Rich>{oneLine(help)}</Rich>
             </Text>
           )}
         </Box>
@@ -183,25 +184,10 @@ function Frame({ id, path, name, label, help, value, standard, required, error, 
             color="fg.error"
             mt={error ? 1 : 0}
           >
-            {error}
+            {error && <Rich>{error}</Rich>}
           </Text>
         </Box>
       </Box>
     </Box>
-  );
-}
-
-/** Help of a setting: line breaks of the source are spaces, and `backticks` mark what is typed. */
-function Marked({ children }: { children: string }) {
-  const parts = children.replace(/\s*\n\s*/g, " ").split("`");
-  return parts.map((text, at) =>
-    at % 2 ? (
-      // biome-ignore lint/suspicious/noArrayIndexKey: the parts of one text
-      <Box as="code" key={at} fontFamily="mono" fontSize="0.92em">
-        {text}
-      </Box>
-    ) : (
-      text
-    ),
   );
 }

@@ -104,7 +104,16 @@ export function Registry({ kind, chosen, onChoose }: { kind: Kind; chosen?: stri
             isCurrent={(row) => row.ref === shown}
             onOpen={(row) => onChoose(row.ref)}
             empty={
-              <EmptyState icon={Blocks} title={t("models.noVersions")} compact>
+              <EmptyState
+                icon={Blocks}
+                title={t("models.noVersions")}
+                compact
+                action={
+                  <Button asChild size="sm" variant="outline">
+                    <Link to="/new">{t("nav.new")}</Link>
+                  </Button>
+                }
+              >
                 <Rich>{t("models.noVersionsHint")}</Rich>
               </EmptyState>
             }

@@ -90,7 +90,13 @@ export function Actions({ name, detail, resume, onChange }: ActionsProps) {
         </Button>
       )}
       {!isRunning && detail.state !== "succeeded" && (
-        <Button size="sm" variant={isSettings ? "outline" : "solid"} onClick={resume.start} loading={resume.isBusy}>
+        <Button
+          size="sm"
+          colorPalette={isSettings ? undefined : "accent"}
+          variant={isSettings ? "outline" : "solid"}
+          onClick={resume.start}
+          loading={resume.isBusy}
+        >
           <RotateCw size={14} aria-hidden />
           {t("run.resume")}
         </Button>

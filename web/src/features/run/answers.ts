@@ -89,13 +89,6 @@ export function answersOf(row: DataRow | undefined): Answers | null {
   };
 }
 
-/** A prompt as the model read it, without the marks that a template puts around its turns. */
-export const promptText = (prompt: string): string =>
-  prompt
-    .replace(/<\|[^|<>\n]{1,40}\|>(?:(?:system|user|assistant)\n)?/g, "\n")
-    .replace(/\n{2,}/g, "\n")
-    .trim();
-
 /** Rows whose answers differ, the improved ones first; those of a comparison with what was there before. */
 export function changedIn(rows: readonly DataRow[], most: number): Answers[] {
   const gain = ({ scores, scoresBefore }: Answers) =>

@@ -3,8 +3,8 @@ import { Box, Flex, Grid, Text } from "@chakra-ui/react";
 import { CircleCheck, CircleX } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { count, measure } from "@/ui";
-import { Conversation, messageOf } from "@/ui/chat";
-import { type Answers, promptText, type Score } from "./answers";
+import { Conversation, messageOf, promptText } from "@/ui/chat";
+import type { Answers, Score } from "./answers";
 
 /** The question, and the answers of both models beside each other. */
 export function BeforeAfter({ answers }: { answers: Answers }) {

@@ -3,7 +3,7 @@ import { Box, Button, Flex, Text } from "@chakra-ui/react";
 import { Link } from "@tanstack/react-router";
 import { RotateCw, ScrollText, ShieldAlert, SlidersHorizontal, TriangleAlert } from "lucide-react";
 import { useTranslation } from "react-i18next";
-import { Copy } from "@/ui";
+import { Copy, Rich } from "@/ui";
 import { ForkLink, isOfSettings } from "./actions";
 import type { Failure, RunName } from "./api";
 
@@ -52,19 +52,19 @@ export function FailureCard({ name, step, run, failure, onResume, isResuming }: 
             </Text>
           </Flex>
           <Text mt={1.5} maxW="90ch">
-            {failure.what}
+            <Rich>{failure.what}</Rich>
           </Text>
           {failure.fix && (
             <Text mt={2} maxW="90ch">
               <Text as="span" fontWeight="600">
                 {t("problem.fix")}{" "}
               </Text>
-              {failure.fix}
+              <Rich>{failure.fix}</Rich>
             </Text>
           )}
           <Flex mt={4} gap={2} align="center" wrap="wrap">
             {isSettings && (
-              <Button asChild size="xs">
+              <Button asChild size="xs" colorPalette="accent">
                 <ForkLink name={name}>
                   <SlidersHorizontal size={13} aria-hidden />
                   {t("run.change")}
@@ -74,6 +74,7 @@ export function FailureCard({ name, step, run, failure, onResume, isResuming }: 
             {onResume && (
               <Button
                 size="xs"
+                colorPalette={isSettings ? undefined : "accent"}
                 variant={isSettings ? "outline" : "solid"}
                 bg={isSettings ? "bg" : undefined}
                 onClick={onResume}

@@ -130,7 +130,7 @@ function Changed({ name, step }: { name: RunName; step: RunStep }) {
       )}
       {changed.map((answers, at) => (
         <Box
-          key={JSON.stringify(answers.prompt)}
+          key={`${at} ${JSON.stringify(answers.prompt)}`}
           px={{ base: 4, md: 5 }}
           py={5}
           borderTopWidth={at ? "1px" : 0}

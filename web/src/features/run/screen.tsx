@@ -2,7 +2,7 @@
 import { Box, Flex, Grid, Text } from "@chakra-ui/react";
 import { lazy, Suspense, useMemo } from "react";
 import { useTranslation } from "react-i18next";
-import { Ago, Block, duration, EmptyState, ErrorCard, Lines, Page, StatusBadge } from "@/ui";
+import { Ago, Block, duration, EmptyState, ErrorCard, Lines, Page, StatusBadge, ToList } from "@/ui";
 import { Actions, useResume } from "./actions";
 import type { RunDetail, RunName } from "./api";
 import { FailureCard } from "./failure";
@@ -50,7 +50,7 @@ export function RunScreen({ recipe, number, search }: RunName & { search: RunSea
       actions={detail && <Actions name={name} detail={detail} resume={resume} onChange={run.refresh} />}
     >
       {run.error && !detail ? (
-        <ErrorCard error={run.error} onRetry={run.refresh} />
+        <ErrorCard error={run.error} onRetry={run.refresh} action={<ToList to="/runs">{t("nav.runs")}</ToList>} />
       ) : (
         <Grid
           templateColumns={{ base: "minmax(0, 1fr)", lg: "208px minmax(0, 1fr)" }}

@@ -39,7 +39,7 @@ function NewToken({ onDone }: { onDone: () => void }) {
       <Box p={5} borderTopWidth="1px" borderColor="border.muted">
         <Text mb={3}>{t("settings.tokenOnce")}</Text>
         <Code label={add.data.name}>{add.data.token}</Code>
-        <Button size="sm" mt={4} onClick={onDone}>
+        <Button size="sm" mt={4} colorPalette="accent" onClick={onDone}>
           {t("settings.done")}
         </Button>
       </Box>
@@ -82,7 +82,7 @@ function NewToken({ onDone }: { onDone: () => void }) {
             </NativeSelect.Root>
           </Field.Root>
           <Flex gap={2}>
-            <Button size="sm" type="submit" disabled={!name.trim()} loading={add.isPending}>
+            <Button size="sm" type="submit" colorPalette="accent" disabled={!name.trim()} loading={add.isPending}>
               {t("settings.make")}
             </Button>
             <Button size="sm" variant="ghost" onClick={onDone}>

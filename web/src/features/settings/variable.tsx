@@ -90,7 +90,7 @@ function Editor({ setting, onDone }: { setting: Setting; onDone: () => void }) {
             onKeyDown={(event) => event.key === "Escape" && onDone()}
           />
         )}
-        <Button size="sm" type="submit" loading={change.isPending} disabled={!value}>
+        <Button size="sm" type="submit" colorPalette="accent" loading={change.isPending} disabled={!value}>
           {t("settings.save")}
         </Button>
         <Button size="sm" variant="ghost" onClick={onDone}>

@@ -16,7 +16,7 @@ export function ProfileFigures({ shown, make, isAsking }: AskedProfile) {
   if (shown.state === "none")
     return (
       <Frame>
-        <Flex flex={1} align="center" gap={4} px={5} minH={HEIGHT} wrap="wrap">
+        <Flex flex={1} align="center" gap={4} px={5} py={3} minH={HEIGHT} wrap="wrap">
           <Text flex="1 1 240px" color="fg.muted" textStyle="small">
             {t("data.noProfileHint")}
           </Text>

@@ -10,6 +10,7 @@ export function Report({ table }: { table: StepTable }) {
     (_, at) =>
       at > 0 && table.rows.some((row) => row[at]) && table.rows.every((row) => !row[at] || NUMBER.test(row[at])),
   );
+  const columns = table.columns.map((column, at) => ({ column, key: `${at} ${column}` }));
   const rows = table.rows.map((cells, at) => ({ cells, key: `${at} ${cells[0] ?? ""}` }));
   return (
     <Section title={table.title} flush>
@@ -28,10 +29,10 @@ export function Report({ table }: { table: StepTable }) {
         >
           <thead>
             <Box as="tr" color="fg.muted">
-              {table.columns.map((column, at) => (
+              {columns.map(({ column, key }, at) => (
                 <Box
                   as="th"
-                  key={column}
+                  key={key}
                   className={isNumber[at] ? "number" : undefined}
                   fontWeight="400"
                   textStyle="caption"
@@ -44,8 +45,8 @@ export function Report({ table }: { table: StepTable }) {
           <tbody>
             {rows.map(({ cells, key }) => (
               <Box as="tr" key={key} borderTopWidth="1px" borderColor="border.muted">
-                {table.columns.map((column, at) => (
-                  <Box as="td" key={column} className={isNumber[at] ? "number" : undefined}>
+                {columns.map(({ key: seat }, at) => (
+                  <Box as="td" key={seat} className={isNumber[at] ? "number" : undefined}>
                     {cells[at]}
                   </Box>
                 ))}
