@@ -1,7 +1,8 @@
 // The languages of the page. English is in the first load, others are fetched when they are chosen.
 import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
-import en from "./en";
+import en, { names } from "./en";
+import { NAMES } from "./names";
 
 export const LANGUAGES = { en: "English", "zh-CN": "简体中文" } as const;
 export type Language = keyof typeof LANGUAGES;
@@ -25,8 +26,10 @@ function preferred(): Language {
 }
 
 async function load(language: Language): Promise<void> {
-  if (language !== "en" && !i18next.hasResourceBundle(language, "translation"))
-    i18next.addResourceBundle(language, "translation", (await import("./zh-CN")).default);
+  if (language === "en" || i18next.hasResourceBundle(language, NAMES)) return;
+  const { default: texts, names } = await import("./zh-CN");
+  i18next.addResourceBundle(language, "translation", texts);
+  i18next.addResourceBundle(language, NAMES, names);
 }
 
 export async function setLanguage(language: Language): Promise<void> {
@@ -39,7 +42,7 @@ export async function setLanguage(language: Language): Promise<void> {
 export async function startLanguage(): Promise<void> {
   const language = preferred();
   await i18next.use(initReactI18next).init({
-    resources: { en: { translation: en } },
+    resources: { en: { translation: en, [NAMES]: names } },
     lng: "en",
     fallbackLng: "en",
     interpolation: { escapeValue: false }, // React escapes

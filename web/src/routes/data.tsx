@@ -98,7 +98,9 @@ export default function Data() {
         </Section>
       )}
       {data && data.damaged.length > 0 && (
-        <Text color="fg.warning">{t("data.damaged", { count: data.damaged.length, names: data.damaged.join(", ") })}</Text>
+        <Text color="fg.warning">
+          {t("data.damaged", { count: data.damaged.length, names: data.damaged.join(", ") })}
+        </Text>
       )}
       {data && data.not_listed > 0 && <Text color="fg.muted">{t("data.notListed", { count: data.not_listed })}</Text>}
     </Page>

@@ -1,4 +1,5 @@
 // The screen *Evaluate*: scores with their intervals, and each item behind them.
+
 import { Box, Button, Flex, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
@@ -11,6 +12,7 @@ import { evaluationQuery, type ItemsLook, itemsQuery } from "@/features/evaluati
 import { DifferenceLine, ScoreTable } from "@/features/evaluations/scores";
 import { type Artifact, artifactsQuery, chosen } from "@/features/models/queries";
 import { scoresOf } from "@/features/models/scores";
+import { measureName } from "@/i18n/names";
 import { Ago, type Column, count, EmptyState, ErrorCard, measure, Page, percent, Rows, Section, Table } from "@/ui";
 
 const LIST_HEIGHT = "336px";
@@ -35,7 +37,7 @@ export default function Evaluate() {
           <Text hideFrom="md" textStyle="caption" color="fg.muted" truncate>
             {headline(row.measures)
               .slice(0, 2)
-              .map((one) => `${one.name.replaceAll("_", " ")} ${measure(one.value)}`)
+              .map((one) => `${measureName(one.name)} ${measure(one.value)}`)
               .join(" · ")}
           </Text>
         </Box>
@@ -52,7 +54,7 @@ export default function Evaluate() {
             .slice(0, 3)
             .map((one) => (
               <Text key={one.name} textStyle="small" color="fg.muted" whiteSpace="nowrap">
-                {one.name.replaceAll("_", " ")}{" "}
+                {measureName(one.name)}{" "}
                 <Text as="span" color="fg" fontWeight="500">
                   {measure(one.value)}
                 </Text>

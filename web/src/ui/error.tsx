@@ -4,7 +4,7 @@ import { TriangleAlert } from "lucide-react";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { asProblem, type Problem } from "@/api/problem";
-import { useErrorName } from "@/i18n/names";
+import { errorName } from "@/i18n/names";
 import { Copy } from "./copy";
 import { Rich } from "./rich";
 
@@ -16,8 +16,9 @@ export interface ErrorCardProps {
 }
 
 /** What happened, once: the class of an error is said only where it is all that is known, or in another language. */
-export function said({ title, detail }: Problem, name: string | undefined, unexpected: string): [string, string] {
+export function said({ code, title, detail }: Problem, name: string | undefined, unexpected: string): [string, string] {
   if (name) return [name, detail];
+  if (title && !code) return [title, detail === title ? "" : detail];
   return [begun(detail || title) || unexpected, ""];
 }
 
@@ -26,10 +27,9 @@ const begun = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 export function ErrorCard({ error, onRetry, action }: ErrorCardProps) {
   const { t } = useTranslation();
   const problem = asProblem(error);
-  const nameOf = useErrorName();
   const [title, detail] = problem.isUnreachable
     ? [t("problem.unreachable"), t("problem.unreachableHint")]
-    : said(problem, nameOf(problem.code), t("problem.unexpected"));
+    : said(problem, errorName(problem.code), t("problem.unexpected"));
   const told = [problem.code, problem.detail || title, problem.fix].filter(Boolean).join("\n");
   return (
     <Box role="alert" borderWidth="1px" borderColor="danger.border" borderRadius="l3" bg="danger.subtle" p={5}>

@@ -53,7 +53,15 @@ export function Rows({ count = 6, height = 44 }: { count?: number; height?: numb
 export function Block({ height }: { height: number }) {
   return (
     <Waiting>
-      <Box h={`${height}px`} borderWidth="1px" borderColor="border" borderRadius="l3" bg="bg.panel" p={5} overflow="hidden">
+      <Box
+        h={`${height}px`}
+        borderWidth="1px"
+        borderColor="border"
+        borderRadius="l3"
+        bg="bg.panel"
+        p={5}
+        overflow="hidden"
+      >
         <Flex direction="column" gap={3}>
           {seats(Math.max(1, Math.min(6, Math.floor(height / 60)))).map((seat) => (
             <Skeleton key={seat} height="12px" width={`${92 - ((seat * 23) % 40)}%`} borderRadius="l1" />

@@ -1,7 +1,9 @@
 // The curves of both runs on one another: one metric of one step.
+
 import { Flex, NativeSelect, Switch } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
+import { measureName } from "@/i18n/names";
 import { Block, Section } from "@/ui";
 import { Chart, smoothingFor } from "@/ui/chart";
 import { averageOf, curvesQuery, pointsOf, runName } from "./queries";
@@ -54,7 +56,7 @@ export function CompareCurves({ one, other, steps, pointsOf: countOf, look, onLo
   return (
     <Section
       title={t("compare.curves")}
-      description={`${step} · ${metric.replaceAll("_", " ")}`}
+      description={`${step} · ${measureName(metric)}`}
       actions={
         <Flex gap={3} align="center" wrap="wrap">
           <Switch.Root
@@ -90,7 +92,7 @@ export function CompareCurves({ one, other, steps, pointsOf: countOf, look, onLo
             >
               {keys.map((name) => (
                 <option key={name} value={name}>
-                  {name.replaceAll("_", " ")}
+                  {measureName(name)}
                 </option>
               ))}
             </NativeSelect.Field>

@@ -1,6 +1,8 @@
 // What differs, in tables: settings, inputs, measures.
+
 import { Box, Text } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
+import { measureName, words } from "@/i18n/names";
 import { type Column, measure, Section, Table } from "@/ui";
 import { type MeasureRow, runName, type SettingRow, valueText } from "./queries";
 
@@ -13,7 +15,7 @@ function Value({ value }: { value: unknown }) {
   );
 }
 
-function Name({ step, name }: { step: string; name: string }) {
+function Name({ step, name, shown }: { step: string; name: string; shown: string }) {
   return (
     <Box minW={0} title={`${step}.${name}`}>
       {step && (
@@ -27,7 +29,7 @@ function Name({ step, name }: { step: string; name: string }) {
             {step} ·{" "}
           </Box>
         )}
-        {name.replaceAll("_", " ")}
+        {shown}
       </Text>
     </Box>
   );
@@ -53,7 +55,12 @@ export function Changes({ title, description, rows, runs }: TableProps<SettingRo
   const { t } = useTranslation();
   if (!rows.length) return null;
   const columns: Column<SettingRow>[] = [
-    { key: "name", title: t("compare.setting"), width: "minmax(0, 1.4fr)", cell: (row) => <Name {...row} /> },
+    {
+      key: "name",
+      title: t("compare.setting"),
+      width: "minmax(0, 1.4fr)",
+      cell: (row) => <Name {...row} shown={words(row.name)} />,
+    },
     {
       key: "one",
       title: <Head run={runs[0]} colour={1} />,
@@ -78,7 +85,12 @@ export function Measures({ title, rows, runs }: TableProps<MeasureRow>) {
   const { t } = useTranslation();
   if (!rows.length) return null;
   const columns: Column<MeasureRow>[] = [
-    { key: "name", title: t("compare.measure"), width: "minmax(0, 1.6fr)", cell: (row) => <Name {...row} /> },
+    {
+      key: "name",
+      title: t("compare.measure"),
+      width: "minmax(0, 1.6fr)",
+      cell: (row) => <Name {...row} shown={measureName(row.name)} />,
+    },
     {
       key: "one",
       title: <Head run={runs[0]} colour={1} />,

@@ -1,4 +1,5 @@
 // The draft of a run: its steps as forms, and beside them what they would do.
+
 import { Box, Button, Field, Flex, Grid, Input, Menu, Portal } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
@@ -6,9 +7,9 @@ import { Plus, Search, Undo2 } from "lucide-react";
 import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { datasetsQuery } from "@/features/data/queries";
-import { bytes, count, Page, Segments, warn } from "@/ui";
+import { fieldName, stageSummary } from "@/i18n/names";
+import { bytes, count, Page, Rich, Segments, warn } from "@/ui";
 import { differences, type Fault, faultsOf, hasFault, isSame, isValues, sorted, type Values } from "../form";
-import { labelOf } from "../form/schema";
 import { RunBar } from "./bar";
 import { askedOf, type Draft, freeName, isSameDraft, rebased, stageOf } from "./draft";
 import { dropDraft, keepDraft, keptDraft } from "./kept";
@@ -270,7 +271,7 @@ export function Editor({ start: opened, storeKey }: { start: Draft; storeKey: st
               key={name}
               name={name}
               step={step}
-              summary={byName.get(stageOf(step))?.summary ?? ""}
+              summary={summaryOf(byName.get(stageOf(step)))}
               before={beforeSteps && isValues(beforeSteps[name]) ? beforeSteps[name] : undefined}
               planned={error ? undefined : plan.data?.steps.find((one) => one.step === name)}
               faults={faults.wrong}
@@ -304,7 +305,7 @@ export function Editor({ start: opened, storeKey }: { start: Draft; storeKey: st
             error={error}
             stale={stale}
             faults={faults.wrong.length}
-            open={faults.open.map((one) => labelOf(one.field.split(".").at(-1) ?? ""))}
+            open={faults.open.map((one) => fieldName(one.field.split(".").at(-1) ?? ""))}
             typed={draft.typed}
             onTyped={(typed) => setDraft({ ...draft, typed })}
             submitting={submitting}
@@ -316,6 +317,8 @@ export function Editor({ start: opened, storeKey }: { start: Draft; storeKey: st
     </Page>
   );
 }
+
+const summaryOf = (stage: Stage | undefined) => (stage ? stageSummary(stage) : "");
 
 function AddStep({ stages, onAdd }: { stages: readonly Stage[]; onAdd: (stage: string) => void }) {
   const { t } = useTranslation();
@@ -335,7 +338,7 @@ function AddStep({ stages, onAdd }: { stages: readonly Stage[]; onAdd: (stage: s
                   <Box minW={0}>
                     <Box fontWeight="500">{one.name}</Box>
                     <Box textStyle="caption" color="fg.muted" truncate>
-                      {one.summary}
+                      <Rich>{stageSummary(one)}</Rich>
                     </Box>
                   </Box>
                 </Menu.Item>

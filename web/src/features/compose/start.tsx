@@ -1,10 +1,12 @@
 // Where a new run begins: a file, a recipe, or a single step.
+
 import { Box, Button, Flex, Grid, Input, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { FileUp, Search } from "lucide-react";
 import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { recipeSummary, stageSummary } from "@/i18n/names";
 import { Block, EmptyState, ErrorCard, oneLine, Page, Rich, Section } from "@/ui";
 import { searchOf, useNewFromFiles } from "./drop";
 import { pasted } from "./links";
@@ -20,7 +22,7 @@ export function Start() {
   const [query, setQuery] = useState("");
   const wanted = query.trim().toLowerCase();
   const found = (recipes.data ?? []).filter((one) =>
-    `${one.name} ${one.summary} ${one.stages.join(" ")}`.toLowerCase().includes(wanted),
+    `${one.name} ${one.summary} ${recipeSummary(one)} ${one.stages.join(" ")}`.toLowerCase().includes(wanted),
   );
   const own = found.filter((one) => one.origin === "workspace");
   const shipped = found.filter((one) => one.origin === "shipped");
@@ -187,7 +189,7 @@ function RecipeCard({ recipe }: { recipe: RecipeRow }) {
           {recipe.name}
         </Text>
         <Text textStyle="small" color={recipe.error ? "fg.error" : "fg.muted"} lineClamp={2} minH="40px">
-          <Rich>{oneLine(recipe.error ?? recipe.summary)}</Rich>
+          <Rich>{oneLine(recipe.error ?? recipeSummary(recipe))}</Rich>
         </Text>
         <Text textStyle="caption" color="fg.subtle" truncate mt={1} title={recipe.stages.join(" → ")}>
           {steps.length ? steps.join(" → ") : t("compose.noSteps")}
@@ -199,7 +201,7 @@ function RecipeCard({ recipe }: { recipe: RecipeRow }) {
 
 function SingleSteps({ stages, query }: { stages: readonly Stage[]; query: string }) {
   const { t } = useTranslation();
-  const found = stages.filter((one) => `${one.name} ${one.summary}`.toLowerCase().includes(query));
+  const found = stages.filter((one) => `${one.name} ${one.summary} ${stageSummary(one)}`.toLowerCase().includes(query));
   const families = [...new Set(found.map((one) => one.family))];
   if (found.length === 0) return null;
   return (
@@ -229,7 +231,7 @@ function SingleSteps({ stages, query }: { stages: readonly Stage[]; query: strin
                   <Link to="/new" search={{ stage: one.name }}>
                     <Text fontWeight="500">{one.name}</Text>
                     <Text textStyle="small" color="fg.muted">
-                      <Rich>{summaryOf(one)}</Rich>
+                      <Rich>{stageSummary(one)}</Rich>
                     </Text>
                   </Link>
                 </Box>

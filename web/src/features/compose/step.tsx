@@ -1,10 +1,12 @@
 // One step of a recipe: its stage, what the plan says of it, and the form of its settings.
+
 import { Badge, Box, Flex, IconButton, Menu, Portal, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { ChevronRight, Ellipsis } from "lucide-react";
 import { memo, useId, useMemo } from "react";
 import { useTranslation } from "react-i18next";
-import { duration, ErrorCard, Lines } from "@/ui";
+import { stageSummary } from "@/i18n/names";
+import { duration, ErrorCard, Lines, Rich } from "@/ui";
 import { type Fault, faultsWithin, SettingsForm, type Suggestion, type Values } from "../form";
 import { settingsOf, stageOf } from "./draft";
 import { TONES } from "./preview";
@@ -79,7 +81,7 @@ export const StepCard = memo(function StepCard(props: StepCardProps) {
             </Flex>
             {!open && (
               <Text textStyle="caption" color="fg.muted" truncate>
-                {summary || "\u00a0"}
+                <Rich>{summary || "\u00a0"}</Rich>
               </Text>
             )}
           </Box>
@@ -136,7 +138,7 @@ export const StepCard = memo(function StepCard(props: StepCardProps) {
             <>
               {detail.data.problem && <Text color="fg.error">{detail.data.problem}</Text>}
               <Text color="fg.muted" textStyle="small" pt={2} pb={1} maxW="72ch">
-                {detail.data.summary}
+                <Rich>{stageSummary(detail.data)}</Rich>
               </Text>
               <SettingsForm
                 schema={detail.data.json_schema}

@@ -1,9 +1,11 @@
 // Items: what was asked, the reference, and the answers of all sides beside each other.
+
 import { Badge, Box, Button, Flex, Grid, Input, InputGroup, NativeSelect, Text } from "@chakra-ui/react";
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { Search } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { measureName } from "@/i18n/names";
 import { count, EmptyState, ErrorCard, Lines, measure, Section } from "@/ui";
 import { promptText } from "@/ui/chat";
 import { ORDERS, type Order } from "./order";
@@ -176,7 +178,7 @@ function ItemRow({ item, of }: { item: Item; of: ItemsProps["of"] }) {
                   colorPalette={score.value === 1 ? "success" : score.value === 0 ? "danger" : "gray"}
                   title={score.why}
                 >
-                  {name.replaceAll("_", " ")} {score.value === null ? "–" : measure(score.value)}
+                  {measureName(name)} {score.value === null ? "–" : measure(score.value)}
                 </Badge>
               ))}
             </Flex>

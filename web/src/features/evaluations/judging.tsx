@@ -1,6 +1,8 @@
 // What judges said besides scores: how far they agree, what they cost, and what is missing.
+
 import { Badge, Box, Flex, Grid, Text } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
+import { measureName } from "@/i18n/names";
 import { type Column, count, Figure, measure, percent, Section, Table } from "@/ui";
 import { IntervalBar } from "./interval";
 import type { Judging } from "./queries";
@@ -68,10 +70,10 @@ function AgreementRow({ of }: { of: Agreement }) {
     <Box py={2} borderTopWidth="1px" borderColor="border.muted" _first={{ borderTopWidth: 0, pt: 0 }}>
       <Flex gap={3} align="baseline">
         <Text fontWeight="500" truncate>
-          {of.criterion.replaceAll("_", " ")}
+          {measureName(of.criterion)}
         </Text>
         <Text textStyle="small" color="fg.muted" flex={1} truncate>
-          {t(`models.between_${of.between}`, { judge: of.judge ?? "" })} · {of.coefficient.replaceAll("_", " ")}
+          {t(`models.between_${of.between}`, { judge: of.judge ?? "" })} · {measureName(of.coefficient)}
         </Text>
         <Badge variant="subtle" colorPalette="gray">
           {of.value === null ? "–" : measure(Number(of.value.toFixed(2)))}

@@ -1,7 +1,9 @@
 // The rest of an evaluation: scores by tag, and the rules of a gate.
+
 import { Badge, Box, Flex, Text } from "@chakra-ui/react";
 import { Check, X } from "lucide-react";
 import { useTranslation } from "react-i18next";
+import { measureName } from "@/i18n/names";
 import { count, measure, Section } from "@/ui";
 import { Delta } from "./interval";
 import type { Scores } from "./queries";
@@ -39,7 +41,7 @@ export function Tags({ of }: { of: Scores }) {
             return (
               <Box key={score.name} flex="1 1 160px">
                 <Text textStyle="caption" color="fg.muted">
-                  {score.name.replaceAll("_", " ")}
+                  {measureName(score.name)}
                 </Text>
                 <Text textStyle="small" fontVariantNumeric="tabular-nums">
                   <Text as="span" fontWeight="600">

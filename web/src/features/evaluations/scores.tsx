@@ -1,6 +1,8 @@
 // Scores of all sides with their intervals, and how far the sides are apart.
+
 import { Badge, Box, Flex, Text } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
+import { measureName } from "@/i18n/names";
 import { count, measure } from "@/ui";
 import { toneOf, useVerdict } from "@/ui/verdict";
 import { brief, Delta, type Interval, IntervalBar, scaleOf } from "./interval";
@@ -45,7 +47,7 @@ function ScoreRow({ score, of }: { score: Score; of: Scores }) {
   return (
     <Box
       as="section"
-      aria-label={score.name.replaceAll("_", " ")}
+      aria-label={measureName(score.name)}
       px={{ base: 4, md: 5 }}
       py={4}
       borderTopWidth="1px"
@@ -54,7 +56,7 @@ function ScoreRow({ score, of }: { score: Score; of: Scores }) {
     >
       <Flex align="baseline" gap={3} mb={2} wrap="wrap">
         <Text as="h3" fontWeight="600">
-          {score.name.replaceAll("_", " ")}
+          {measureName(score.name)}
         </Text>
         <Text textStyle="caption" color="fg.muted">
           {t("data.rowCount", { count: score.rows, rows: count(score.rows) })}

@@ -1,7 +1,8 @@
 // What all fields of a form share: the schema, what is shown, the errors, and what references may be.
+
 import { createContext, useContext } from "react";
+import { fieldName } from "@/i18n/names";
 import type { Field, Schema } from "./schema";
-import { labelOf } from "./schema";
 import { dotted, type Json, type Path } from "./values";
 
 export interface Suggestion {
@@ -34,7 +35,7 @@ export function useForm(): FormState {
 
 export const matches = (query: string, path: Path, description: string): boolean => {
   const wanted = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = `${dotted(path)} ${labelOf(String(path.at(-1) ?? ""))} ${description}`.toLowerCase();
+  const text = `${dotted(path)} ${fieldName(String(path.at(-1) ?? ""))} ${description}`.toLowerCase();
   return wanted.every((word) => text.includes(word));
 };
 

@@ -1,14 +1,16 @@
 // One setting: its name and help, its control, its default and bounds, and what is wrong with it.
+
 import { Box, Flex, IconButton, Text } from "@chakra-ui/react";
 import { RotateCcw } from "lucide-react";
 import { memo, type ReactNode, useId } from "react";
 import { useTranslation } from "react-i18next";
+import { fieldName } from "@/i18n/names";
 import { oneLine, Rich } from "@/ui";
 import { useBounds } from "./bounds";
 import { useForm } from "./context";
 import { Control } from "./control";
 import { useWord } from "./inputs";
-import { labelOf, type Schema, type Shape, shapeOf } from "./schema";
+import { type Schema, type Shape, shapeOf } from "./schema";
 import { brief, dotted, isSame, type Json, type Path, valueAt } from "./values";
 
 export interface SettingProps {
@@ -45,7 +47,7 @@ export const Setting = memo(function Setting(props: SettingProps) {
       id={id}
       path={path}
       name={name}
-      label={labelOf(last)}
+      label={fieldName(last)}
       help={description}
       value={value}
       standard={standard}

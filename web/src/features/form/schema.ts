@@ -209,9 +209,3 @@ export function startOf(shape: Shape, root: Schema, standard?: Json): Json {
 export function defaultIn(standard: Json | undefined, field: Field): Json | undefined {
   return isValues(standard) && Object.hasOwn(standard, field.name) ? standard[field.name] : field.default;
 }
-
-/** `learning_rate` as a label. */
-export function labelOf(name: string): string {
-  const words = name.replaceAll("_", " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
-}

@@ -1,4 +1,5 @@
 // The registry: named versions, and of one its evidence, licences, hashes, history and lineage.
+
 import { Badge, Box, Button, Flex, Grid, Input, Text } from "@chakra-ui/react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
@@ -6,6 +7,7 @@ import { Blocks, Check, X } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { send } from "@/api/call";
+import { measureName } from "@/i18n/names";
 import {
   Ago,
   bytes,
@@ -274,7 +276,7 @@ function Detail({ kind, of }: { kind: Kind; of: string }) {
         <Section title={t("models.measures")}>
           <KeyValue
             nameWidth="160px"
-            pairs={measures.map(([key, value]) => ({ name: key.replaceAll("_", " "), value: measure(value) }))}
+            pairs={measures.map(([key, value]) => ({ name: measureName(key), value: measure(value) }))}
           />
         </Section>
       )}

@@ -1,7 +1,9 @@
 // A question with its answers: of the model before and of the model after, with their scores and the reference.
+
 import { Box, Flex, Grid, Text } from "@chakra-ui/react";
 import { CircleCheck, CircleX } from "lucide-react";
 import { useTranslation } from "react-i18next";
+import { measureName } from "@/i18n/names";
 import { count, measure } from "@/ui";
 import { Conversation, messageOf, promptText } from "@/ui/chat";
 import type { Answers, Score } from "./answers";
@@ -88,7 +90,7 @@ function Answer({
             {score.value === 0 ? <CircleX size={12} aria-hidden /> : <CircleCheck size={12} aria-hidden />}
           </Box>
           <span>
-            {score.name.replaceAll("_", " ")}{" "}
+            {measureName(score.name)}{" "}
             {score.value === null ? "–" : Number.isInteger(score.value) ? count(score.value) : measure(score.value)}
             {score.why && ` · ${score.why}`}
           </span>

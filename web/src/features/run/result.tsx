@@ -1,10 +1,12 @@
 // The finished card: what a run came to, its answers before and after, what it made, and what can be done with that.
+
 import { Box, Button, Link as ChakraLink, Flex, Grid, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Combine, MessagesSquare, PackageOpen, Scale, ShieldCheck } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { DeltaOf, headlines } from "@/features/runs/measures";
+import { measureName } from "@/i18n/names";
 import { Copy, count, duration, Lines, measure, Section } from "@/ui";
 import { useVerdict } from "@/ui/verdict";
 import { answersQuery, changedIn } from "./answers";
@@ -62,7 +64,7 @@ function Figures({ detail }: { detail: RunDetail }) {
           minW={0}
         >
           <Text as="dt" textStyle="caption" color="fg.muted" truncate>
-            {one.name.replaceAll("_", " ")}
+            {measureName(one.name)}
           </Text>
           <Flex as="dd" m={0} align="baseline" gap={2} wrap="wrap">
             <Text textStyle="figure">{measure(one.value)}</Text>
@@ -130,6 +132,7 @@ function Changed({ name, step }: { name: RunName; step: RunStep }) {
       )}
       {changed.map((answers, at) => (
         <Box
+          // biome-ignore lint/suspicious/noArrayIndexKey: the same prompt may be there twice
           key={`${at} ${JSON.stringify(answers.prompt)}`}
           px={{ base: 4, md: 5 }}
           py={5}

@@ -1,7 +1,9 @@
 // The measures of a run that say most, in a few words: of each evaluation one, and of the trainings the last.
+
 import { Box, Text } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
 import { scoresOf } from "@/features/models/scores";
+import { measureName } from "@/i18n/names";
 import { measure, signed } from "@/ui";
 import { toneOf, useVerdict } from "@/ui/verdict";
 
@@ -68,7 +70,7 @@ export function DeltaOf({ of: { delta, verdict } }: { of: Headline }) {
 export function Headlines({ steps }: { steps: readonly Measured[] }) {
   const { t } = useTranslation();
   const found = headlines(steps);
-  const nameOf = (one: Headline) => t("runs.ofStep", { name: one.name.replaceAll("_", " "), step: one.step });
+  const nameOf = (one: Headline) => t("runs.ofStep", { name: measureName(one.name), step: one.step });
   return (
     <Text textStyle="small" truncate title={found.map((one) => `${nameOf(one)} ${measure(one.value)}`).join(", ")}>
       {found.map((one, at) => (

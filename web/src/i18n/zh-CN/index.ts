@@ -44,3 +44,5 @@ export default {
   state,
   ui,
 };
+
+export { default as names } from "./names.json";

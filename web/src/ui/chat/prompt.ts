@@ -21,5 +21,5 @@ export function promptText(prompt: string): string {
     .replace(/\n{2,}/g, "\n")
     .trim();
   const turns = told.match(/^(?:system|user|assistant|model|tool|ipython): /gm) ?? [];
-  return turns.length === 1 ? told.replace(/^user: /, "") : told;
+  return turns.length === 1 ? told.replace(/^user:\s+/, "") : told;
 }

@@ -7,6 +7,7 @@ import type { TFunction } from "i18next";
 import { RotateCcw, Table2 } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { measureName } from "@/i18n/names";
 import { count, Section } from "@/ui";
 import { type Average, Chart, type Range, smoothingFor } from "@/ui/chart";
 import { averagesQuery, curvesQuery, type RunName, type RunStep, type StepName } from "../api";
@@ -223,5 +224,5 @@ const TITLES = ["loss", "reward", "learning_rate", "grad_norm", "tokens_per_seco
 type Title = (typeof TITLES)[number];
 
 function titleOf(panel: Panel, t: TFunction): string {
-  return TITLES.includes(panel.key as Title) ? t(`run.curve.${panel.key as Title}`) : panel.key.replaceAll("_", " ");
+  return TITLES.includes(panel.key as Title) ? t(`run.curve.${panel.key as Title}`) : measureName(panel.key);
 }

@@ -1,7 +1,9 @@
 // The overview of a step: its curves, what it measured and reported, what was chosen for the reader.
+
 import { Flex, Grid } from "@chakra-ui/react";
 import { Activity } from "lucide-react";
 import { useTranslation } from "react-i18next";
+import { measureName } from "@/i18n/names";
 import { Block, EmptyState, KeyValue, measure, Section } from "@/ui";
 import type { TabProps } from "../tabs";
 import { isTraining, notStarted, stateOf } from "../useRun";
@@ -55,7 +57,7 @@ export function Overview({ name, step, live, isLoading, detail, search }: TabPro
             <Section title={t("run.measures")}>
               <KeyValue
                 nameWidth="150px"
-                pairs={measures.map(([key, value]) => ({ key, name: key.replaceAll("_", " "), value: shown(value) }))}
+                pairs={measures.map(([key, value]) => ({ key, name: measureName(key), value: shown(value) }))}
               />
             </Section>
           )}
