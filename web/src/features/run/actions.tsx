@@ -82,7 +82,7 @@ export function Actions({ name, detail, resume, onChange }: ActionsProps) {
         </Button>
       )}
       {isSettings && (
-        <Button asChild size="sm">
+        <Button asChild size="sm" colorPalette="accent">
           <ForkLink name={name}>
             <SlidersHorizontal size={14} aria-hidden />
             {t("run.change")}
