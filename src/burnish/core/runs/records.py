@@ -154,6 +154,7 @@ class _Plan(_Record):
     recipe: _Name
     steps: list[_PlanStep]
     values: dict[str, Any] | None = None
+    created: _Time | None = None
 
 
 class _SubmittedStep(_Record):
