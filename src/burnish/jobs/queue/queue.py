@@ -104,9 +104,11 @@ class Queue:
             return set(connection.execute(select(jobs.c.run).distinct()).scalars())
 
     def newest_number(self, recipe: str) -> int:
-        """The largest number of a recipe's runs that have jobs; 0 if none has."""
-        with self.database.reading() as connection:
-            return connection.execute(select(func.max(jobs.c.number)).where(jobs.c.recipe == recipe)).scalar() or 0
+        """The largest number of a recipe's runs that have jobs; 0 if none has. A database that others keep locked is an
+        error, as it would be of `add`."""
+        query = select(func.max(jobs.c.number)).where(jobs.c.recipe == recipe)
+        with changing(self.database) as change:
+            return change.connection.execute(query).scalar() or 0
 
     def counts(self, run: str | None = None) -> Mapping[JobState, int]:
         """The number of jobs in each state, of a run or of all."""
