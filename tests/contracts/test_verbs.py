@@ -113,6 +113,7 @@ NOT_ON_THE_COMMAND_LINE = {
     "recipes.submitted.submit_given": "as queueing.submitting.submit",
     "running.run_stage": "each stage is a command: `burnish sft`",
     "serving.served.served_models": "the terminal that serves a model shows it",
+    "views.archives.archive": FILES,
     "views.artifacts.artifact": "as runs.show",
     "views.artifacts.artifacts": "as runs.runs",
     "views.artifacts.certificates": "as runs.show",

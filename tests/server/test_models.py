@@ -1,8 +1,16 @@
 """Registry, artifacts, certificates and lineage over HTTP, of an adapter that was trained for the tests."""
 
+import hashlib
+import io
 import json
+import shutil
+import tarfile
 
+import httpx
 import pytest
+
+from burnish.core.errors import RunError
+from burnish.studio.views.archives import archive
 
 ADAPTER = "sft.sft@1"
 
@@ -134,3 +142,80 @@ def test_a_wrong_kind_is_named(studio):
     assert get(studio, "/models/support/1", 422)["code"] == "ask.wrong-kind"
     assert get(studio, "/artifacts/nowhere/1/x", 404)["code"] == "ask.no-such-run"
     assert get(studio, "/artifacts/sft/0/x", 422)["code"] == "ask.wrong-value"
+
+
+def download(studio, step="sft"):
+    """The answer to a request for the tar of an artifact, and its body as far as it came."""
+    with studio.page.stream("GET", f"/api/v1/artifacts/sft/1/{step}/download") as answer:
+        assert answer.status_code == 200, answer.read()
+        body = bytearray()
+        try:
+            for block in answer.iter_raw():
+                body += block
+        except httpx.RemoteProtocolError:
+            assert len(body) < int(answer.headers["content-length"])
+            return answer, None
+    return answer, bytes(body)
+
+
+@pytest.fixture
+def changed_record(studio):
+    """`sft/1/sft` with another record, as of files that were not touched since, for one test."""
+    run = studio.folder / "runs/sft/1/sft"
+    kept = (run / "artifact.json").read_text()
+
+    def change(values=(), files=()):
+        record = json.loads(kept)
+        for name, about in record["files"].items():
+            status = (run / "out" / name).stat()
+            about.update(mtime_ns=status.st_mtime_ns, ctime_ns=status.st_ctime_ns, **dict(files).get(name, {}))
+        (run / "artifact.json").write_text(json.dumps({**record, **dict(values)}))
+        return record
+
+    yield change
+    (run / "artifact.json").write_text(kept)
+
+
+def test_an_artifact_is_one_download_with_its_certificate(studio, changed_record):
+    subject = {"ref": "builtin:pocket", "fingerprint": "0" * 64}
+    certificate = {"change": "same", "holds": True, "parent": subject, "child": subject, "checks": [], "rows": 1}
+    certificate |= {"tokens": 1, "burnish": "1", "note": "sk-proj-abcdefghijklmnopqrstuvwx0123456789abcdefgh"}
+    record = changed_record({"certificate": certificate})
+    answer, body = download(studio)
+    assert answer.headers["content-disposition"] == 'attachment; filename="sft.sft-1.tar"'
+    assert int(answer.headers["content-length"]) == len(body)
+    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+        found = {member.name: tar.extractfile(member).read() for member in tar.getmembers()}
+    shown = json.loads(found.pop("sft.sft-1/certificate.json"))
+    assert (shown["holds"], "abcdef" in shown["note"]) == (True, False)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in found.items()}
+    assert hashes == {f"sft.sft-1/{name}": about["sha256"] for name, about in record["files"].items()}
+
+
+def test_a_download_breaks_off_at_a_file_that_is_not_as_recorded(studio, changed_record):
+    record = changed_record()
+    for name in (min(record["files"]), max(record["files"])):
+        changed_record(files=[(name, {"sha256": "0" * 64})])
+        assert download(studio)[1] is None
+
+
+def test_a_file_that_changes_while_it_is_sent_breaks_off(trained, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "workspace")
+    file = folder / "runs/sft/1/sft/out/proof.json"
+    content = file.read_bytes()
+    for change in (file.unlink, lambda: file.write_bytes(content[:-1]), lambda: file.write_bytes(content + b"x")):
+        made = archive("sft/1/sft", workspace=folder)
+        next(made.blocks)
+        change()
+        with pytest.raises(RunError, match=r"proof\.json .*changed while it was sent") as caught:
+            list(made.blocks)
+        assert caught.value.code == "run.damaged-artifact"
+        file.write_bytes(content)
+
+
+def test_what_cannot_be_downloaded_whole_is_refused_at_once(studio, changed_record):
+    changed_record(files=[("adapter_config.json", {"size": 1})])
+    assert get(studio, "/artifacts/sft/1/sft/download", 409)["code"] == "run.damaged-artifact"
+    changed_record({"files": None})
+    assert get(studio, "/artifacts/sft/1/sft/download", 404)["code"] == "ask.bad-reference"
+    assert get(studio, "/artifacts/sft/1/none/download", 404)["code"] == "ask.no-such-run"

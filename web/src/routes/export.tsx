@@ -2,12 +2,13 @@
 import { Badge, Box, Button, Flex, Grid, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { PackageOpen } from "lucide-react";
+import { Download, PackageOpen } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { CertificateBadge, CertificateCard } from "@/features/models/certificate";
 import { type Artifact, chosen, exportsQuery } from "@/features/models/queries";
 import { Served, ServeHere } from "@/features/models/served";
+import { archivePath } from "@/features/run/api";
 import {
   Ago,
   bytes,
@@ -139,7 +140,7 @@ type Way = (typeof WAYS)[number];
 function Shown({ artifact }: { artifact: Artifact }) {
   const { t } = useTranslation();
   const [way, setWay] = useState<Way>("serve");
-  const [recipe = "", number = "", step] = artifact.run.split("/");
+  const [recipe = "", number = "", step = ""] = artifact.run.split("/");
   const texts: Record<Way, string> = {
     serve: `burnish serve ${artifact.ref}`,
     curl: `curl http://127.0.0.1:8000/v1/chat/completions \\
@@ -189,6 +190,12 @@ print(answer.choices[0].message.content)`,
         </Flex>
         <Flex gap={2} mt={4} wrap="wrap">
           <ServeHere model={artifact.ref} />
+          <Button asChild size="sm" variant="outline" title={t("run.downloadAllHint")}>
+            <a href={archivePath({ recipe, number, step })} download>
+              <Download size={14} aria-hidden />
+              {t("run.downloadAll")}
+            </a>
+          </Button>
           <Button asChild size="sm" variant="outline">
             <Link to="/playground" search={{ models: artifact.ref, chat: undefined }}>
               {t("models.ask")}

@@ -4,12 +4,14 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from pydantic import BaseModel
+from starlette.responses import StreamingResponse
 
 from burnish.server.problems import shown
 from burnish.server.references import inside
 from burnish.server.routes.runs.parameters import Number, Recipe, Step
 from burnish.server.routing import Place, Router, ServerSettings
 from burnish.studio import registry
+from burnish.studio.views import archives
 from burnish.studio.views import artifacts as studio
 
 router = Router(tags=["artifacts"])
@@ -142,6 +144,20 @@ def show_artifact(recipe: Recipe, number: Number, step: Step, place: Place) -> A
     """One artifact: its files with hashes, inputs, settings, licences and certificate."""
     name = f"{recipe}/{number}/{step}"
     return shown(ArtifactDetail, studio.artifact(name, workspace=place), name)
+
+
+@router.get(
+    "/artifacts/{recipe}/{number}/{step}/download",
+    scope="read",
+    work="slow",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/x-tar": {"schema": {"type": "string", "format": "binary"}}}}},
+)
+def download_artifact(recipe: Recipe, number: Number, step: Step, place: Place) -> StreamingResponse:
+    """All files of an artifact, and its certificate, as one tar. It breaks off where a file is not as recorded."""
+    made = archives.archive(f"{recipe}/{number}/{step}", workspace=place)
+    headers = {"Content-Length": str(made.size), "Content-Disposition": f'attachment; filename="{made.name}"'}
+    return StreamingResponse(made.blocks, media_type="application/x-tar", headers=headers)
 
 
 @router.get("/certificates", scope="read")

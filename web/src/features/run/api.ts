@@ -95,6 +95,10 @@ export const stepPath = (name: StepName): string => `${pathOf(name)}/${part(name
 export const filePath = (name: StepName, file: string): string =>
   `${stepPath(name)}/files/${file.split("/").map(part).join("/")}`;
 
+/** All files that a step made, as one tar. */
+export const archivePath = ({ recipe, number, step }: StepName): string =>
+  `/api/v1/artifacts/${part(recipe)}/${part(number)}/${part(step)}/download`;
+
 export const runKey = ({ recipe, number }: RunName) => ["run", recipe, number] as const;
 const stepKey = (name: StepName, what: string) => [...runKey(name), name.step, what] as const;
 

@@ -7,7 +7,7 @@ import { type KeyboardEvent, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { address } from "@/api/transport";
 import { bytes, Copy, count, EmptyState, ErrorCard, Lines, Rows, Section } from "@/ui";
-import { filePath, filesQuery, type StepName, textOf } from "../api";
+import { archivePath, filePath, filesQuery, type StepName, textOf } from "../api";
 import { type Entry, entriesOf, previewOf } from "../files";
 import { plain } from "../logs/lines";
 import type { TabProps } from ".";
@@ -64,7 +64,19 @@ export default function Files({ name, step, search }: TabProps) {
                 .join(" · ")
             : undefined
         }
-        actions={step.shown && <Copy value={step.shown.folder} label={t("run.copyPath")} />}
+        actions={
+          <>
+            <Copy value={step.shown.folder} label={t("run.copyPath")} />
+            {step.shown.kind && (
+              <Button asChild size="xs" variant="outline" title={t("run.downloadAllHint")}>
+                <a href={archivePath(stepName)} download>
+                  <Download size={13} aria-hidden />
+                  {t("run.downloadAll")}
+                </a>
+              </Button>
+            )}
+          </>
+        }
         flush
       >
         {!found.data && <Rows count={9} height={36} />}
