@@ -9,7 +9,7 @@ from burnish.cli.entry import StageEntry
 from burnish.cli.main import app
 from burnish.core.catalog import stages
 from burnish.core.errors import CODES, family_of
-from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED, ON_REWARDS
+from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED, ON_REWARDS, elsewhere
 from burnish.core.recipes.flow import flow
 from burnish.core.registry.names import KINDS
 from burnish.evals.certificates.limits import LIMITS
@@ -70,12 +70,9 @@ def names_page() -> str:
         "",
     ]
     lines += ["| in burnish | elsewhere |", "| --- | --- |"]
-    theirs: dict[str, list[str]] = {}
-    for name, ours in ALIASES.items():
-        theirs.setdefault(ours, []).append(f"`{name}`")
-    for name, (ours, _) in ON_REWARDS.items():
-        theirs.setdefault(ours, []).append(f"`{name}`")
-    lines += [f"| `{ours}` | {', '.join(theirs[ours])} |" for ours in sorted(theirs)]
+    lines += [
+        f"| `{ours}` | {', '.join(f'`{name}`' for name in theirs)} |" for ours, theirs in sorted(elsewhere().items())
+    ]
     lines += ["", "## The same setting, another meaning", "", "| elsewhere | in burnish | |", "| --- | --- | --- |"]
     meanings = [(name, ALIASES[name], how) for name, how in DIFFERS.items()]
     meanings += [(name, ours, how) for name, (ours, how) in ON_REWARDS.items()]

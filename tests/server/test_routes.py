@@ -37,6 +37,8 @@ def test_a_stage_has_the_schema_of_its_settings(studio):
     assert found["family"] == "train"
     assert {"learning_rate", "method.rank", "epochs", "batch_size"} <= set(found["usual"])
     assert "neftune_alpha" not in found["usual"]
+    assert "lora_alpha" in found["elsewhere"]["method.alpha"]
+    assert "clip_low" not in found["elsewhere"], "another stage's setting"
 
 
 def test_an_unknown_stage_is_not_found(studio):

@@ -5,6 +5,7 @@ from typing import Any
 from burnish.core.catalog import Stage, stage, stages
 from burnish.core.errors import MachineError
 from burnish.core.plugins import warn_left_out
+from burnish.core.recipes.aliases import elsewhere
 from burnish.core.registry.names import KINDS
 from burnish.specs.base import Takes, marks_of
 from burnish.studio.recipes.usual import usual
@@ -59,7 +60,7 @@ def list_stages() -> list[dict[str, Any]]:
 
 
 def show_stage(name: str) -> dict[str, Any]:
-    """One stage: its row, its `help`, the `usual` settings, and the `json_schema` of all.
+    """One stage: its row, its `help`, the `usual` settings, their names `elsewhere`, and the `json_schema` of all.
 
     Errors: AskError `ask.unknown-stage`.
     """
@@ -70,6 +71,9 @@ def show_stage(name: str) -> dict[str, Any]:
         **_described(row),
         "help": (row.spec_type().__doc__ or "").strip(),
         "usual": usual(name),
+        "elsewhere": {
+            ours: theirs for ours, theirs in elsewhere().items() if ours.partition(".")[0] in made["properties"]
+        },
         "json_schema": made,
     }
 

@@ -4879,9 +4879,14 @@ export interface components {
          * StageDetail
          * @description A stage with the JSON Schema of its settings; `help` is the text of its command.
          *
-         *     `usual` are the settings that the shipped recipes set, such as `method.rank`.
+         *     `usual` are the settings that the shipped recipes set, such as `method.rank`; `elsewhere` has the names that other
+         *     tools have for a setting, by its path.
          */
         StageDetail: {
+            /** Elsewhere */
+            elsewhere: {
+                [key: string]: string[];
+            };
             /** Extra */
             extra: string;
             /** Family */

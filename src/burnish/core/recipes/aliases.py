@@ -384,3 +384,11 @@ VALUES = {
     ("normalisation", "dr_grpo"): "write normalisation: constant",
 }
 """(setting, value of another tool) → what to write."""
+
+
+def elsewhere() -> dict[str, list[str]]:
+    """The names that other tools have for a setting, by its path in burnish."""
+    theirs: dict[str, list[str]] = {}
+    for name, ours in [*ALIASES.items(), *((name, ours) for name, (ours, _) in ON_REWARDS.items())]:
+        theirs.setdefault(ours, []).append(name)
+    return theirs

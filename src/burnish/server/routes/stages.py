@@ -35,11 +35,13 @@ class Stage(BaseModel):
 class StageDetail(Stage):
     """A stage with the JSON Schema of its settings; `help` is the text of its command.
 
-    `usual` are the settings that the shipped recipes set, such as `method.rank`.
+    `usual` are the settings that the shipped recipes set, such as `method.rank`; `elsewhere` has the names that other
+    tools have for a setting, by its path.
     """
 
     help: str
     usual: list[str]
+    elsewhere: dict[str, list[str]]
     json_schema: dict[str, Any]
 
 

@@ -146,6 +146,7 @@ export const StepCard = memo(function StepCard(props: StepCardProps) {
                 onChange={(values) => props.onChange(name, { stage, ...values })}
                 expert={props.expert}
                 query={props.query}
+                elsewhere={detail.data.elsewhere}
                 basic={detail.data.usual}
                 errors={errors}
                 before={before}

@@ -16,6 +16,8 @@ export interface FormState {
   change: (path: Path, value: Json | undefined) => void;
   expert: boolean;
   query: string;
+  /** The names that other tools have for a setting, by its path. */
+  elsewhere: Elsewhere;
   /** Paths of the settings that the basic view shows besides those that are required or set. */
   basic: ReadonlySet<string>;
   errors: ReadonlyMap<string, string>;
@@ -33,9 +35,13 @@ export function useForm(): FormState {
   return form;
 }
 
-export const matches = (query: string, path: Path, description: string): boolean => {
+export type Elsewhere = Readonly<Record<string, readonly string[]>>;
+
+/** Whether a search finds a setting: by its name, its label, its help, or its name in other tools. */
+export const matches = (query: string, path: Path, description: string, elsewhere: Elsewhere = {}): boolean => {
   const wanted = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = `${dotted(path)} ${fieldName(String(path.at(-1) ?? ""))} ${description}`.toLowerCase();
+  const text =
+    `${dotted(path)} ${fieldName(String(path.at(-1) ?? ""))} ${description} ${elsewhere[dotted(path)]?.join(" ") ?? ""}`.toLowerCase();
   return wanted.every((word) => text.includes(word));
 };
 

@@ -8,7 +8,7 @@ const DEEPEST = 8;
 
 /** Whether a search finds a field, or one within it. */
 function isFound(form: FormState, path: Path, field: Field, value: Json | undefined): boolean {
-  if (matches(form.query, path, field.description)) return true;
+  if (matches(form.query, path, field.description, form.elsewhere)) return true;
   if (path.length > DEEPEST) return false;
   return within(form, field, value).some((one) => isFound(form, [...path, one.name], one, part(value, one.name)));
 }

@@ -2,7 +2,7 @@
 import { Box, Text } from "@chakra-ui/react";
 import { useCallback, useMemo, useRef } from "react";
 import { useTranslation } from "react-i18next";
-import { FormContext, type FormState, type Suggestion } from "./context";
+import { type Elsewhere, FormContext, type FormState, type Suggestion } from "./context";
 import { Fields, shownFields } from "./fields";
 import type { Schema } from "./schema";
 import { isValues, type Json, type Path, type Values, withValue } from "./values";
@@ -15,6 +15,7 @@ export interface SettingsFormProps {
   expert?: boolean;
   /** Shows only the settings whose name or help has these words. */
   query?: string;
+  elsewhere?: Elsewhere;
   basic?: Iterable<string>;
   errors?: ReadonlyMap<string, string>;
   before?: Json;
@@ -23,6 +24,7 @@ export interface SettingsFormProps {
 
 const NONE: ReadonlyMap<string, string> = new Map();
 const NO_PATHS: readonly string[] = [];
+const NOT_ELSEWHERE: Elsewhere = {};
 const TOP: Path = [];
 const NOTHING = () => null;
 
@@ -32,6 +34,7 @@ export function SettingsForm({
   onChange,
   expert = false,
   query = "",
+  elsewhere = NOT_ELSEWHERE,
   basic = NO_PATHS,
   errors = NONE,
   before,
@@ -51,12 +54,13 @@ export function SettingsForm({
       change,
       expert,
       query: query.trim(),
+      elsewhere,
       basic: new Set(basic),
       errors,
       before,
       suggest,
     }),
-    [schema, change, expert, query, basic, errors, before, suggest],
+    [schema, change, expert, query, elsewhere, basic, errors, before, suggest],
   );
   const isEmpty = shownFields(form, schema, [], values).length === 0;
   return (
