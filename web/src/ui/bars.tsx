@@ -1,5 +1,6 @@
 // Counts as bars: a histogram of lengths, and shares by name.
 import { Box, Flex, Text } from "@chakra-ui/react";
+import { useTranslation } from "react-i18next";
 import { count, percent } from "./format";
 
 export interface Bin {
@@ -13,6 +14,11 @@ export function Histogram({ bins, label, height = 96 }: { bins: readonly Bin[]; 
   const most = Math.max(1, ...bins.map((bin) => bin.count));
   const [first] = bins;
   const last = bins.at(-1);
+  const { t } = useTranslation();
+  if (first && bins.length === 1) {
+    const range = first.from === first.to ? count(first.from) : `${count(first.from)}–${count(first.to)}`;
+    return <Text color="fg.muted">{t("ui.allAre", { number: count(first.count), range })}</Text>;
+  }
   return (
     <Box>
       <Flex role="img" aria-label={label} align="flex-end" gap="2px" h={`${height}px`} borderBottomWidth="1px">

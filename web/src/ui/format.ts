@@ -1,6 +1,7 @@
 // Numbers, times and sizes as people read them, in their language.
 import i18next from "i18next";
 import { serverNow } from "@/api/clock";
+import { power } from "./chart/numbers";
 
 const language = () => i18next.language || "en";
 
@@ -22,15 +23,17 @@ const spans = kept<Intl.RelativeTimeFormatOptions, Intl.RelativeTimeFormat>(Intl
 /** A whole number with separators: 12,345. */
 export const count = (value: number): string => numbers({ maximumFractionDigits: 0 }).format(value);
 
-/** A measured value with four significant digits: 0.9734, 1.234e-5, 12,345. */
+/** A measured value with four significant digits: 0.9734, 12,345; a very small one with three, as charts have it:
+ * 1.23e−5. */
 export function measure(value: unknown): string {
   if (typeof value !== "number") return String(value);
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "−∞";
-  if (Number.isInteger(value)) return numbers({}).format(value);
   const size = Math.abs(value);
-  if (size < 1e-4) return value.toExponential(3);
-  if (size >= 1e4) return numbers({ maximumFractionDigits: 0 }).format(value);
-  return numbers({ maximumSignificantDigits: 4 }).format(value);
+  const sign = value < 0 ? "−" : "";
+  if (Number.isInteger(value)) return sign + numbers({}).format(size);
+  if (size < 1e-3) return sign + power(size);
+  if (size >= 1e4) return sign + numbers({ maximumFractionDigits: 0 }).format(size);
+  return sign + numbers({ maximumSignificantDigits: 4 }).format(size);
 }
 
 /** A difference with its sign: +0.24, −0.03. */

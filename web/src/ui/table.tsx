@@ -1,7 +1,7 @@
 // A table that stays smooth with a hundred thousand rows: only those in sight are in the document.
 import { Box } from "@chakra-ui/react";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type KeyboardEvent, type ReactNode, useRef } from "react";
+import { type KeyboardEvent, type ReactNode, useEffect, useRef, useState } from "react";
 
 export interface Column<Row> {
   key: string;
@@ -89,6 +89,10 @@ export function Table<Row>({
   });
   const seats =
     height === undefined ? rows.map((_, index) => ({ index, start: index * rowHeight })) : virtual.getVirtualItems();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: places are kept until they are measured again
+  useEffect(() => virtual.measure(), [rowHeight]);
+  const [focused, setFocused] = useState(0);
+  const stop = seats.some((seat) => seat.index === focused) ? focused : seats[0]?.index;
   const move = (event: KeyboardEvent<HTMLElement>, row: Row) => {
     if (event.target !== event.currentTarget) return;
     if (event.key === "Enter" || event.key === " ") {
@@ -143,7 +147,8 @@ export function Table<Row>({
                 role="row"
                 className="row"
                 aria-rowindex={seat.index + 2}
-                tabIndex={onOpen ? 0 : undefined}
+                tabIndex={onOpen && (seat.index === stop ? 0 : -1)}
+                onFocus={onOpen && (() => setFocused(seat.index))}
                 aria-current={isCurrent?.(row) || undefined}
                 data-open={onOpen ? "" : undefined}
                 onClick={

@@ -31,6 +31,7 @@ function answered(request: Request): Promise<Response> {
   if (pathname.endsWith("/events")) return Promise.resolve(new Response(new ReadableStream()));
   if (pathname.endsWith("/curves"))
     return Promise.resolve(Response.json({ curves: { loss: { steps: [7], values: [2.5] } } }));
+  if (pathname.endsWith("/stages")) return Promise.resolve(Response.json([]));
   return Promise.resolve(Response.json({ jobs: [], counts: {}, names: ["cpu"] }));
 }
 

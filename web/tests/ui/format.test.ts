@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { noteDate, serverNow } from "@/api/clock";
-import { ago, percent } from "@/ui/format";
+import { reading } from "@/ui/chart/numbers";
+import { ago, measure, percent } from "@/ui/format";
 
 test.each([
   [0, "0%"],
@@ -16,4 +17,12 @@ test("how long ago something was is told on the server's clock", () => {
   noteDate(new Date(Date.now() + 7_200_000).toUTCString());
   expect(ago(serverNow() - 180)).toBe("3 min. ago");
   noteDate(new Date().toUTCString());
+});
+
+test.each([4.842e-5, -4.842e-5, 0.000999])("%d is the same number in a text and on a chart", (value) => {
+  expect(measure(value)).toBe(reading(value));
+});
+
+test("a number below 0 has a minus, not a hyphen", () => {
+  expect([-0.0357, -3, -12_345.6].map(measure)).toEqual(["−0.0357", "−3", "−12,346"]);
 });

@@ -10,7 +10,8 @@ export interface Score {
   rows: number | null;
 }
 
-const PARTS = ["_base", "_delta", "_delta_low", "_delta_high", "_verdict", "_rows"];
+/** What stands after the name of a score in the names of its other measures. */
+export const PARTS = ["_base", "_delta", "_delta_low", "_delta_high", "_verdict", "_rows"];
 const number = (value: unknown): number | null => (typeof value === "number" ? value : null);
 
 export function scoresOf(measures: Record<string, unknown>): Score[] {

@@ -54,6 +54,8 @@ export const isNoisy = (panel: Panel): boolean => !AVERAGED.has(panel.key);
 
 const WINDOW = 16;
 const FEWEST = 8;
+/** What a loss must rise by to be a spike, however flat it was before: nats. */
+const LEAST = 0.05;
 const MIDDLE_TO_DEVIATION = 1.4826;
 
 const middle = (values: readonly number[]): number => {
@@ -74,7 +76,7 @@ export function spikesOf({ steps, values }: Points, times = 8, most = 12): numbe
       const usual = middle(before);
       const spread = MIDDLE_TO_DEVIATION * middle(before.map((one) => Math.abs(one - usual)));
       const off = value - usual;
-      if (off > times * Math.max(spread, 0.02 * Math.abs(usual)))
+      if (off > Math.max(LEAST, times * Math.max(spread, 0.02 * Math.abs(usual))))
         found.push({ step: steps[at] as number, by: off / Math.max(usual, 1e-9) });
     }
     before.push(value);

@@ -24,10 +24,17 @@ export function commandIn(fix: string): string | null {
   return found?.[1]?.trim().replace(/\.$/, "") ?? null;
 }
 
+/** The file of bad rows that a fix names, within the folder of the step. */
+export function quarantineIn(fix: string, run: string): string | null {
+  const path = /\S*quarantine\.jsonl/.exec(fix)?.[0] ?? "";
+  const at = path.lastIndexOf(`/${run}/`);
+  return at < 0 ? null : path.slice(at + run.length + 2);
+}
+
 export function FailureCard({ name, step, run, failure, onResume, isResuming }: FailureCardProps) {
   const { t } = useTranslation();
   const isSettings = isOfSettings(failure);
-  const [recipe, number, own] = run.split("/");
+  const quarantine = quarantineIn(failure.fix ?? "", run);
   const command = commandIn(failure.fix ?? "");
   return (
     <Box
@@ -84,9 +91,14 @@ export function FailureCard({ name, step, run, failure, onResume, isResuming }: 
                 {t("run.resume")}
               </Button>
             )}
-            {failure.fix?.includes("quarantine.jsonl") && (
+            {quarantine && (
               <Button asChild size="xs" variant="outline" bg="bg">
-                <Link to="/data/$name" params={{ name: `${recipe}.${own}@${number}` }} search={{ tab: "quarantine" }}>
+                <Link
+                  to="/runs/$recipe/$number"
+                  params={name}
+                  search={{ step, tab: "files", file: quarantine }}
+                  resetScroll={false}
+                >
                   <ShieldAlert size={13} aria-hidden />
                   {t("run.openQuarantine")}
                 </Link>

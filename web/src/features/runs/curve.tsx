@@ -13,7 +13,8 @@ const TRAINING: ReadonlySet<string> = new Set(["train", "preferences", "rl"]);
 
 export function LossCurve({ run }: { run: RunSummary }) {
   const { t } = useTranslation();
-  const { data: stages = NONE } = useQuery(stagesQuery);
+  const isUnended = run.state !== "succeeded" && trainingStep(run) === undefined;
+  const { data: stages = NONE } = useQuery({ ...stagesQuery, enabled: isUnended });
   const trainings = useMemo(
     () => new Set(stages.filter((one) => TRAINING.has(one.family)).map((one) => one.name)),
     [stages],

@@ -19,7 +19,7 @@ export interface RunTableProps {
 
 export function RunTable({ runs, onOpen, height, empty, onEnd, first }: RunTableProps) {
   const { t } = useTranslation();
-  const rowHeight = useBreakpointValue({ base: 60, md: 44 }) ?? 44;
+  const isPhone = useBreakpointValue({ base: true, md: false }, { ssr: false }) ?? false;
   const columns: Column<RunSummary>[] = [
     {
       key: "name",
@@ -30,9 +30,7 @@ export function RunTable({ runs, onOpen, height, empty, onEnd, first }: RunTable
           <Flex minW={0}>
             <RunName {...run} />
           </Flex>
-          <Box hideFrom="md" color="fg.muted">
-            <Came of={run} />
-          </Box>
+          {isPhone && <Came of={run} hasTime />}
         </Box>
       ),
     },
@@ -77,7 +75,7 @@ export function RunTable({ runs, onOpen, height, empty, onEnd, first }: RunTable
       keyOf={(run) => run.run}
       onOpen={onOpen}
       height={height}
-      rowHeight={rowHeight}
+      rowHeight={isPhone ? 60 : 44}
       empty={empty}
       onEnd={onEnd}
     />
@@ -85,18 +83,17 @@ export function RunTable({ runs, onOpen, height, empty, onEnd, first }: RunTable
 }
 
 /** What a run came to: why it did not succeed, or what it measured; on a phone also how long it took. */
-function Came({ of: run }: { of: RunSummary }) {
+function Came({ of: run, hasTime = false }: { of: RunSummary; hasTime?: boolean }) {
   if (run.reason && run.state !== "succeeded")
     return (
       <Text textStyle="small" color="fg.muted" truncate title={run.reason}>
         {run.reason}
       </Text>
     );
+  if (!hasTime) return <Headlines steps={run.steps} />;
   return (
-    <Flex gap={2} minW={0} textStyle="small">
-      <Box hideFrom="md" whiteSpace="nowrap">
-        {run.seconds ? duration(run.seconds) : ""}
-      </Box>
+    <Flex gap={2} minW={0} textStyle="small" color="fg.muted">
+      {run.seconds !== null && <Box whiteSpace="nowrap">{duration(run.seconds)}</Box>}
       <Headlines steps={run.steps} />
     </Flex>
   );

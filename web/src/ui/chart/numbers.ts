@@ -16,7 +16,8 @@ export function reading(value: number | null | undefined): string {
   return sign + compact(size);
 }
 
-function power(size: number): string {
+/** Of a size above 0: `5.04e−5`. */
+export function power(size: number): string {
   const [digits = "", exponent = ""] = size.toExponential(2).split("e");
   return `${digits.replace(/\.?0+$/, "")}e${exponent.replace("+", "").replace("-", MINUS)}`;
 }

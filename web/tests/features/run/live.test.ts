@@ -130,3 +130,11 @@ test("spikes are found while a loss falls, and after others", () => {
   for (const at of [40, 42, 43]) values[at] = 5;
   expect(spikesOf({ steps, values })).toEqual([41, 43, 44]);
 });
+
+test("a loss that is flat near 0 has no spikes", () => {
+  const steps = Array.from({ length: 60 }, (_, at) => at + 1);
+  const values: number[] = steps.map((at) => (at === 40 ? 0.02 : 0.001));
+  expect(spikesOf({ steps, values })).toEqual([]);
+  values[40] = 0.4;
+  expect(spikesOf({ steps, values })).toEqual([41]);
+});

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { answersOf, rowsIn } from "@/features/run/answers";
-import { commandIn } from "@/features/run/failure";
+import { commandIn, quarantineIn } from "@/features/run/failure";
 import { entriesOf, previewOf } from "@/features/run/files";
 import { runSearch } from "@/features/run/search";
 import { settingsOf } from "@/features/run/settings";
@@ -11,6 +11,11 @@ test("an address keeps what it can mean, and drops what it cannot", () => {
     tab: "rows",
     at: 12,
     find: "7",
+  });
+  expect(runSearch({ tab: "logs", level: "error", log: "console" })).toEqual({
+    tab: "logs",
+    level: "error",
+    log: "console",
   });
   expect(runSearch({ at: "many", step: ["a"] })).toEqual({});
 });
@@ -83,4 +88,11 @@ test("the command that a fix names is found, and a fix without one has none", ()
   expect(commandIn("resume it: burnish runs resume demo/1")).toBe("burnish runs resume demo/1");
   expect(commandIn("run `burnish doctor --deep` first")).toBe("burnish doctor --deep");
   expect(commandIn("raise render.max_length")).toBeNull();
+});
+
+test("the bad rows that a fix names are a file of the step", () => {
+  const fix = "see /w/runs/fails/1/data/scratch/quarantine.jsonl, fix the rows, or raise max_bad_share";
+  expect(quarantineIn(fix, "fails/1/data")).toBe("scratch/quarantine.jsonl");
+  expect(quarantineIn(fix, "other/1/data")).toBeNull();
+  expect(quarantineIn("raise max_bad_share", "fails/1/data")).toBeNull();
 });

@@ -5,24 +5,32 @@ import { Activity } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { measureName } from "@/i18n/names";
 import { Block, EmptyState, KeyValue, measure, Section } from "@/ui";
+import { later } from "@/ui/later";
 import type { TabProps } from "../tabs";
 import { isTraining, notStarted, stateOf } from "../useRun";
 import { Chosen, Notes } from "./chosen";
 import { Curves } from "./curves";
 import { Report } from "./report";
+import { restOf } from "./rest";
 
 const CURVES = 410;
 const shown = (value: unknown): string => (typeof value === "object" ? JSON.stringify(value) : measure(value));
 
+const Scored = later(
+  () => import("./scores"),
+  () => <Block height={CURVES} />,
+);
+
 export function Overview({ name, step, live, isLoading, detail, search }: TabProps) {
   const { t } = useTranslation();
-  const measures = Object.entries(step.shown?.metrics ?? {}).filter(([, value]) => typeof value !== "object");
+  const isScored = step.shown?.kind === "evaluation";
+  const measures = restOf(step.shown?.metrics ?? {}, isScored);
   const chosen = live?.chosen.length ? live.chosen : (step.shown?.chosen ?? []);
   const notes = live?.notes.length
     ? live.notes
     : (step.shown?.notes ?? []).map((text) => ({ level: "info" as const, text }));
   const hasCurves = Object.values(live?.curves ?? {}).some((points) => points.steps.length > 0);
-  const tables = live?.tables ?? [];
+  const tables = (live?.tables ?? []).filter((table) => !isScored || table.columns[0] !== "score");
   const isRunning = stateOf(step, live) === "running";
   const isBare = !isLoading && !hasCurves && measures.length + chosen.length + notes.length + tables.length === 0;
   if (!step.shown)
@@ -41,6 +49,7 @@ export function Overview({ name, step, live, isLoading, detail, search }: TabPro
     <Flex direction="column" gap={{ base: 5, md: 6 }}>
       {isLoading && !hasCurves && isTraining(step, live) && <Block height={CURVES} />}
       {hasCurves && live && <Curves name={name} step={step} live={live} picked={search.at ?? null} />}
+      {isScored && <Scored run={step.run} />}
       {tables.map((table) => (
         <Report key={table.title} table={table} />
       ))}

@@ -3,6 +3,9 @@ import { Box } from "@chakra-ui/react";
 import { Section } from "@/ui";
 import type { StepTable } from "../live";
 
+/** With a minus instead of the hyphen that a terminal has. */
+const shown = (cell: string) => cell.replace(/(^|[( ])-(?=\d)/g, "$1−");
+
 const NUMBER = /^[-+−]?[\d.,]+(?:\s?%|e[-+]?\d+)?(?:\s*\(.*\))?$/;
 
 export function Report({ table }: { table: StepTable }) {
@@ -47,7 +50,7 @@ export function Report({ table }: { table: StepTable }) {
               <Box as="tr" key={key} borderTopWidth="1px" borderColor="border.muted">
                 {columns.map(({ key: seat }, at) => (
                   <Box as="td" key={seat} className={isNumber[at] ? "number" : undefined}>
-                    {cells[at]}
+                    {isNumber[at] ? shown(cells[at] ?? "") : cells[at]}
                   </Box>
                 ))}
               </Box>
