@@ -119,12 +119,15 @@ def test_merge_takes_tokenizer_and_template_along(tmp_path, make_adapter):
     adapter = make_adapter(base, LORA)
     (adapter / "chat_template.jinja").write_text("the adapter's own")
     (adapter / "curves.json").write_text("{}")
+    config = json.loads((base / "generation_config.json").read_text())
+    (base / "generation_config.json").write_text(json.dumps({**config, "temperature": 0.3, "eos_token_id": [2, 5]}))
 
     merge_adapter(adapter, base, tmp_path / "merged")
 
     assert (tmp_path / "merged/chat_template.jinja").read_text() == "the adapter's own"
     assert (tmp_path / "merged/tokenizer.json").read_bytes() == (base / "tokenizer.json").read_bytes()
-    assert (tmp_path / "merged/generation_config.json").exists()
+    own = (base / "generation_config.json").read_bytes()  # not the defaults of transformers
+    assert (tmp_path / "merged/generation_config.json").read_bytes() == own
     assert not (tmp_path / "merged/curves.json").exists()
     assert not (tmp_path / "merged/adapter_config.json").exists()
 

@@ -4,11 +4,13 @@ import json
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
 import burnish
 from burnish.core.errors import AskError, RunError
+from burnish.core.faults import as_burnish_error
 from burnish.studio.executing import results, stopping
 from burnish.studio.executing.stopping import StopRequests, request_stop
 
@@ -231,3 +233,10 @@ def test_a_signal_that_nohup_ignores_stays_ignored():
         assert asked == []
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux's")
+def test_a_stop_that_does_not_fit_on_the_disk_names_its_file():
+    with pytest.raises(OSError, match="No space left") as caught:
+        request_stop(Path("/dev/full"))
+    assert as_burnish_error(caught.value, "").what == "the disk is full: /dev/full"

@@ -36,20 +36,29 @@ def write_atomically(path: Path, content: str | bytes, mode: int = 0o644) -> Non
 
 
 @contextlib.contextmanager
+def naming(path: Path) -> Generator[None]:
+    """The error of a write, which names no file, names this one: a full disk is that of its folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextlib.contextmanager
 def _replacing(path: Path, mode: int) -> Generator[TextIO]:
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with naming(path), os.fdopen(descriptor, "w", encoding="utf-8") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, mode)
         os.replace(temporary, path)
-    except BaseException as error:
+    except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
-        if isinstance(error, OSError) and error.filename is None:  # of a write: a full disk is that of this folder
-            error.filename = str(path)
         raise
     sync(path.parent)
 

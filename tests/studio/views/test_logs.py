@@ -1,5 +1,7 @@
 """The log of a step: whole lines by position, searched, harmless."""
 
+import time
+
 import pytest
 from filelock import FileLock
 
@@ -205,3 +207,20 @@ def test_a_search_by_level_finds_the_lines_below_an_error_in_every_part(written,
         found, start = found + texts(part), part["next"]
     assert found == error
     assert [line["level"] for line in read(-25)["lines"]] == ["info"]
+
+
+@pytest.fixture
+def in_india(monkeypatch):
+    """This process is five and a half hours ahead of UTC."""
+    monkeypatch.setenv("TZ", "IST-5:30")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a process cannot be set on Windows")
+def test_a_line_has_its_time_with_the_offset_of_the_servers_zone(in_india, written, read, find):
+    written(HEAD.format("INFO") + "begin", "goes on", "2026-13-45 02:40:00,123 INFO    burnish: no day")
+    times = ["2026-11-23T02:40:00.123+05:30", None, None]
+    assert [line["at"] for line in read()["lines"]] == [line["at"] for line in find()["lines"]] == times

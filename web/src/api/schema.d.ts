@@ -3711,8 +3711,12 @@ export interface components {
         /**
          * LogLine
          * @description A line without codes of terminals and without secrets; a line that names no level has that of the one before.
+         *
+         *     `at` is its time with the offset of the server's zone; null for a line that names none.
          */
         LogLine: {
+            /** At */
+            at: string | null;
             /** Level */
             level: ("debug" | "info" | "warning" | "error") | null;
             /** Position */

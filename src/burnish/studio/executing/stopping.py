@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import RunError
+from burnish.core.files import naming
 from burnish.core.runs.run import Run
 
 _SYSTEM_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -117,7 +118,7 @@ class StopSignals:
 
 def request_stop(file: Path) -> None:
     """Request a stop from the process that runs a run."""
-    with file.open("ab") as requests:
+    with naming(file), file.open("ab") as requests:
         requests.write(b"\n")
 
 

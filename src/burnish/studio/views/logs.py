@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,7 +26,7 @@ _MOST_SEARCHED = 32 << 20
 _MOST_FOUND = 1_000
 _LOOKED_BACK = 1 << 18
 """Bytes before a part in which the level of its first lines is looked for: a traceback is shorter."""
-_HEAD = re.compile(rb"\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d)[,.]?(\d{3})?\s+(DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\s")
+_HEAD = re.compile(rb"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[,.]?(\d{3})?\s+(DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\s")
 _LEVELS: dict[bytes, Level] = {
     b"DEBUG": "debug",
     b"INFO": "info",
@@ -61,9 +62,10 @@ def log(
     """The lines that begin between two positions, of at most 1 MiB: `start`, `end`, `size`, `dropped` and `lines`.
 
     A negative `start` counts from the end. The next part begins at `end`; `size` is the position after the last byte,
-    and the first `dropped` bytes were rotated away. A line has `position`, `level` and `text`; one that the worker has
-    not ended is left for the next part, one that is longer than a part is cut. Half a line is never shown: half a
-    secret would be. Errors: AskError `ask.no-such-run`, `ask.wrong-value`.
+    and the first `dropped` bytes were rotated away. A line has `position`, `level`, `at` (ISO with an offset; None of a
+    line that names no time) and `text`; one that the worker has not ended is left for the next part, one that is longer
+    than a part is cut. Half a line is never shown: half a secret would be. Errors: AskError `ask.no-such-run`,
+    `ask.wrong-value`.
     """
     if end is not None and start >= 0 and end < start:
         raise AskError("ask.wrong-value", f"a log has no part from {start} to {end}", "ask for an end after the start")
@@ -154,8 +156,20 @@ def _shown(lines: list[_Line]) -> list[dict[str, Any]]:
     whole = _harmless("\n".join(texts)).split("\n")
     shown = whole if len(whole) == len(texts) else list(map(_harmless, texts))
     return [
-        {"position": line.position, "level": line.level, "text": text} for line, text in zip(lines, shown, strict=True)
+        {"position": line.position, "level": line.level, "at": _time_of(line.raw), "text": text}
+        for line, text in zip(lines, shown, strict=True)
     ]
+
+
+def _time_of(raw: bytes) -> str | None:
+    """The time of a line with the offset of this machine's zone, in which workers write it; None if it names none."""
+    if (head := _HEAD.match(raw)) is None:
+        return None
+    try:
+        at = datetime.fromisoformat(f"{head[1].decode()}.{(head[2] or b'000').decode()}").astimezone()
+    except (ValueError, OverflowError, OSError):  # no day of a calendar
+        return None
+    return at.isoformat(timespec="milliseconds")
 
 
 def _harmless(text: str) -> str:

@@ -207,7 +207,8 @@ export interface LogPart {
   end: number;
   size: number;
   dropped: number;
-  lines: { text: string }[];
+  /** `at` is the time of a line with the offset of its zone; null for one that goes on. */
+  lines: { text: string; at: string | null }[];
 }
 
 /** Whole lines of run.log from a position on: a position stays when the log is rotated. Below 0: from its end. */

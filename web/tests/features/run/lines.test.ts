@@ -22,9 +22,28 @@ test("a line has its time, its level and its text; what goes on belongs to the l
     level: "debug",
     time: "02:25:50.419",
     moment: "2026-11-23 02:25:50.419",
+    isServers: true,
     text: "burnish: pid 12770",
   });
   expect(lines[3]?.text).toBe('  File "x.py", line 1');
+});
+
+test("a line whose zone is known has the time of the reader's zone", () => {
+  const zone = process.env.TZ;
+  process.env.TZ = "Asia/Kolkata";
+  try {
+    const reader = new LogReader();
+    reader.add("2026-11-23 20:25:50,419 INFO    burnish: late", "2026-11-23T20:25:50.419+00:00");
+    reader.add("it goes on", null);
+    expect(reader.lines[0]).toMatchObject({
+      time: "01:55:50.419",
+      moment: "2026-11-24 01:55:50.419",
+      isServers: false,
+    });
+    expect(reader.lines[1]).toMatchObject({ time: "", moment: "", isServers: false });
+  } finally {
+    process.env.TZ = zone;
+  }
 });
 
 test("a traceback in a frame is an error up to the next line with a head", () => {

@@ -15,10 +15,14 @@ Position = Annotated[int, Query(ge=-(1 << 53), lt=1 << 53, description="Below 0:
 
 
 class LogLine(BaseModel):
-    """A line without codes of terminals and without secrets; a line that names no level has that of the one before."""
+    """A line without codes of terminals and without secrets; a line that names no level has that of the one before.
+
+    `at` is its time with the offset of the server's zone; null for a line that names none.
+    """
 
     position: int
     level: log_views.Level | None
+    at: str | None
     text: str
 
 

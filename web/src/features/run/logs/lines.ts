@@ -7,10 +7,12 @@ export interface LogLine {
   /** Its number in the log, from 1. */
   number: number;
   level: Level;
-  /** As the log has it, without the date; empty for a line that goes on. */
+  /** The time of day; empty for a line that goes on. */
   time: string;
-  /** Date and time on the server's clock; empty for a line that goes on. */
+  /** Date and time; empty for a line that goes on. */
   moment: string;
+  /** The times are those of the server's clock as the log has them: its zone is not known. */
+  isServers: boolean;
   text: string;
 }
 
@@ -55,15 +57,29 @@ export class LogReader {
     }
   }
 
-  /** A whole line. */
-  add(raw: string): void {
+  /** A whole line; `at` is its time with the offset of its zone, which is shown in the reader's. */
+  add(raw: string, at: string | null = null): void {
     const text = plain(raw);
     const head = HEAD.exec(text);
     const level = head ? (NAMED[head[4] as string] as Level) : levelOf(text, this.lines.at(-1)?.level);
-    const time = head ? `${head[2]}${head[3] ? `.${head[3]}` : ""}` : "";
-    const moment = head ? `${head[1]} ${time}` : "";
-    this.lines.push({ number: this.lines.length + 1, level, time, moment, text: head ? (head[5] as string) : text });
+    const [day, time] = head ? (local(at) ?? [head[1], head[2] + (head[3] ? `.${head[3]}` : "")]) : ["", ""];
+    this.lines.push({
+      number: this.lines.length + 1,
+      level,
+      time: time as string,
+      moment: head ? `${day} ${time}` : "",
+      isServers: head !== null && at === null,
+      text: head ? (head[5] as string) : text,
+    });
   }
+}
+
+/** The day and the time of day in the reader's zone; null without a time. */
+function local(at: string | null): [string, string] | null {
+  if (at === null) return null;
+  const moment = new Date(at);
+  const shifted = new Date(moment.getTime() - moment.getTimezoneOffset() * 60_000).toISOString();
+  return [shifted.slice(0, 10), shifted.slice(11, 23)];
 }
 
 /** A line without a head belongs to the one before it: a traceback to its error. */

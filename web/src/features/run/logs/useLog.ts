@@ -18,7 +18,7 @@ interface Part {
 /** The lines of run.log as the server reads them, also over its rotations. */
 async function linesInto(reader: LogReader, name: StepName, at: number, signal: AbortSignal): Promise<Part> {
   const { start, end, size, dropped, lines } = await logPart(name, at, signal);
-  for (const { text } of lines) reader.add(text);
+  for (const { text, at } of lines) reader.add(text, at);
   return { from: start, to: end, size, gone: dropped };
 }
 

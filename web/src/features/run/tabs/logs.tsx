@@ -278,7 +278,7 @@ function Line({ line, words, start, isHit }: LineProps) {
       data-hit={isHit || undefined}
       style={{ transform: `translateY(${start}px)` }}
     >
-      <span className="time" title={line.moment && t("run.serverTime", { time: line.moment })}>
+      <span className="time" title={line.isServers ? t("run.serverTime", { time: line.moment }) : line.moment}>
         {line.time}
       </span>
       <span>
