@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Query
+from fastapi import Depends, Query
 from pydantic import BaseModel
 
 from burnish.server.problems import shown
@@ -17,6 +17,21 @@ Name = Annotated[str, Query(min_length=1, max_length=300, examples=["demo/1", "d
 Text = Annotated[str, Query(max_length=200, description="Words that an item has.")]
 Offset = Annotated[int, Query(ge=0, le=10_000_000)]
 Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+def _items_first(usual: item_views.Order) -> Any:
+    """Which items are asked for, and in which order they come where none is asked for."""
+
+    async def asked(
+        order: item_views.Order = usual, q: Text = "", offset: Offset = 0, limit: Limit = 20
+    ) -> dict[str, Any]:
+        return {"order": order, "text": q, "offset": offset, "limit": limit}
+
+    return Depends(asked)
+
+
+ChangedFirst = Annotated[dict[str, Any], _items_first("changed")]
+AsInFile = Annotated[dict[str, Any], _items_first("file")]
 
 
 class Value(BaseModel):
@@ -241,17 +256,8 @@ def show_difference(one: Name, other: Name, place: Place) -> Scores:
 
 
 @router.get("/evaluations/answers", scope="read")
-def list_answers(
-    one: Name,
-    other: Name,
-    place: Place,
-    order: item_views.Order = "changed",
-    q: Text = "",
-    offset: Offset = 0,
-    limit: Limit = 20,
-) -> ItemPage:
+def list_answers(one: Name, other: Name, place: Place, page: ChangedFirst) -> ItemPage:
     """The answers of two evaluations to the same prompts, side by side."""
-    page: dict[str, Any] = {"order": order, "text": q, "offset": offset, "limit": limit}
     return shown(ItemPage, item_views.answers(one, other, **page, workspace=place), f"{one} or {other}")
 
 
@@ -263,17 +269,7 @@ def show_evaluation(recipe: Recipe, number: Number, step: Step, place: Place) ->
 
 
 @router.get("/evaluations/{recipe}/{number}/{step}/items", scope="read")
-def list_items(
-    recipe: Recipe,
-    number: Number,
-    step: Step,
-    place: Place,
-    order: item_views.Order = "file",
-    q: Text = "",
-    offset: Offset = 0,
-    limit: Limit = 20,
-) -> ItemPage:
+def list_items(recipe: Recipe, number: Number, step: Step, place: Place, page: AsInFile) -> ItemPage:
     """The items of an evaluation: prompts, references, answers and their scores."""
-    page: dict[str, Any] = {"order": order, "text": q, "offset": offset, "limit": limit}
     name = f"{recipe}/{number}/{step}"
     return shown(ItemPage, item_views.items(name, **page, workspace=place), name)

@@ -2,7 +2,6 @@
 
 from burnish.server.routes import (
     artifacts,
-    datasets,
     evaluations,
     generate,
     health,
@@ -21,6 +20,7 @@ from burnish.server.routes import (
     stages,
     tokens,
 )
+from burnish.server.routes.datasets import routes as datasets
 from burnish.server.routes.openai import files, fine_tuning
 from burnish.server.routes.runs import events, logs, shown, steps, submitting
 from burnish.server.routing import Router
