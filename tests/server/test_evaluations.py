@@ -1,10 +1,12 @@
 """Evaluations over HTTP: scores with intervals, items, and the difference of two, as `compare` finds it."""
 
+import inspect
 import json
 
 import pytest
 
 import burnish
+from burnish.server.routes.evaluations import list_answers, list_items
 from made_runs import record_files_again
 
 ONE, OTHER = "base/1/score", "tuned/1/score"
@@ -102,3 +104,9 @@ def test_a_judgement_has_agreement_and_cost(studio):
         ("repeats", "strict", 0.8),
         ("judges", None, 0.8),
     ]
+
+
+@pytest.mark.parametrize(("verb", "usual"), [(list_answers, "changed"), (list_items, "file")])
+def test_each_list_of_items_has_its_usual_order(verb, usual):
+    [page] = inspect.get_annotations(verb)["page"].__metadata__
+    assert inspect.signature(page.dependency).parameters["order"].default == usual
