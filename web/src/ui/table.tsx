@@ -107,77 +107,79 @@ export function Table<Row>({
     }
   };
   return (
-    <Box role="table" aria-label={label} aria-rowcount={rows.length + 1} minW={0} css={stylesOf(columns)}>
-      <Box role="rowgroup">
-        <Box role="row" className="head" h="36px" textStyle="caption" color="fg.muted" borderBottomWidth="1px">
-          {columns.map((column) => (
-            <Box
-              key={column.key}
-              role="columnheader"
-              display={column.wideOnly ? { base: "none", md: "block" } : undefined}
-              textAlign={column.align ?? "start"}
-              truncate
-            >
-              {column.title}
-            </Box>
-          ))}
+    <>
+      <Box role="table" aria-label={label} aria-rowcount={rows.length + 1} minW={0} css={stylesOf(columns)}>
+        <Box role="rowgroup">
+          <Box role="row" className="head" h="36px" textStyle="caption" color="fg.muted" borderBottomWidth="1px">
+            {columns.map((column) => (
+              <Box
+                key={column.key}
+                role="columnheader"
+                display={column.wideOnly ? { base: "none", md: "block" } : undefined}
+                textAlign={column.align ?? "start"}
+                truncate
+              >
+                {column.title}
+              </Box>
+            ))}
+          </Box>
+        </Box>
+        <Box
+          ref={frame}
+          role="rowgroup"
+          maxH={height}
+          overflowY={height ? "auto" : undefined}
+          tabIndex={height ? 0 : undefined}
+          aria-label={height ? label : undefined}
+        >
+          <Box
+            position="relative"
+            role="presentation"
+            style={{ height: height === undefined ? undefined : virtual.getTotalSize() }}
+          >
+            {seats.map((seat) => {
+              const row = rows[seat.index];
+              if (row === undefined) return null;
+              return (
+                // biome-ignore lint/a11y/useSemanticElements: rows that are placed one by one are no grid of a <table>
+                <div
+                  key={keyOf(row, seat.index)}
+                  role="row"
+                  className="row"
+                  aria-rowindex={seat.index + 2}
+                  tabIndex={onOpen && (seat.index === stop ? 0 : -1)}
+                  onFocus={onOpen && (() => setFocused(seat.index))}
+                  aria-current={isCurrent?.(row) || undefined}
+                  data-open={onOpen ? "" : undefined}
+                  onClick={
+                    onOpen &&
+                    ((event) => !(event.target as HTMLElement).closest("a, button, input, label") && onOpen(row))
+                  }
+                  onKeyDown={(event) => move(event, row)}
+                  style={
+                    height === undefined
+                      ? { height: rowHeight }
+                      : { height: rowHeight, transform: `translateY(${seat.start}px)`, ...FLOATING }
+                  }
+                >
+                  {columns.map((column) => (
+                    // biome-ignore lint/a11y/useSemanticElements: as its row
+                    <div
+                      key={column.key}
+                      role="cell"
+                      className={column.wideOnly ? "cell wide" : "cell"}
+                      data-align={column.align}
+                    >
+                      {column.cell(row, seat.index)}
+                    </div>
+                  ))}
+                </div>
+              );
+            })}
+          </Box>
         </Box>
       </Box>
       {rows.length === 0 && empty}
-      <Box
-        ref={frame}
-        role="rowgroup"
-        maxH={height}
-        overflowY={height ? "auto" : undefined}
-        tabIndex={height ? 0 : undefined}
-        aria-label={height ? label : undefined}
-      >
-        <Box
-          position="relative"
-          role="presentation"
-          style={{ height: height === undefined ? undefined : virtual.getTotalSize() }}
-        >
-          {seats.map((seat) => {
-            const row = rows[seat.index];
-            if (row === undefined) return null;
-            return (
-              // biome-ignore lint/a11y/useSemanticElements: rows that are placed one by one are no grid of a <table>
-              <div
-                key={keyOf(row, seat.index)}
-                role="row"
-                className="row"
-                aria-rowindex={seat.index + 2}
-                tabIndex={onOpen && (seat.index === stop ? 0 : -1)}
-                onFocus={onOpen && (() => setFocused(seat.index))}
-                aria-current={isCurrent?.(row) || undefined}
-                data-open={onOpen ? "" : undefined}
-                onClick={
-                  onOpen &&
-                  ((event) => !(event.target as HTMLElement).closest("a, button, input, label") && onOpen(row))
-                }
-                onKeyDown={(event) => move(event, row)}
-                style={
-                  height === undefined
-                    ? { height: rowHeight }
-                    : { height: rowHeight, transform: `translateY(${seat.start}px)`, ...FLOATING }
-                }
-              >
-                {columns.map((column) => (
-                  // biome-ignore lint/a11y/useSemanticElements: as its row
-                  <div
-                    key={column.key}
-                    role="cell"
-                    className={column.wideOnly ? "cell wide" : "cell"}
-                    data-align={column.align}
-                  >
-                    {column.cell(row, seat.index)}
-                  </div>
-                ))}
-              </div>
-            );
-          })}
-        </Box>
-      </Box>
-    </Box>
+    </>
   );
 }
