@@ -115,9 +115,7 @@ def _add(queue: Queue, place: Workspace, submitted: SubmittedRun, folder: Path) 
         return queue.add(new_jobs(place, submitted.recipe, submitted.number)), []
     except BaseException as error:
         jobs = _queued(queue, submitted.name)
-        if not jobs and isinstance(
-            error, MachineError
-        ):  # a worker that has found the record may wait for the same lock
+        if not jobs and isinstance(error, MachineError):  # a worker with the record may wait for the same lock
             return [], [f"{submitted.name} is recorded, and queued once the database answers: {error.what}"]
         if jobs is None:  # such as Ctrl-C: a worker queues it
             raise
