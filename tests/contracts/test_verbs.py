@@ -113,6 +113,7 @@ NOT_ON_THE_COMMAND_LINE = {
     "recipes.submitted.submit_given": "as queueing.submitting.submit",
     "running.run_stage": "each stage is a command: `burnish sft`",
     "serving.served.served_models": "the terminal that serves a model shows it",
+    "serving.checking.doctor_apart": "as machine.doctor",
     "views.archives.archive": FILES,
     "views.artifacts.artifact": "as runs.show",
     "views.artifacts.artifacts": "as runs.runs",
@@ -124,6 +125,7 @@ NOT_ON_THE_COMMAND_LINE = {
     "views.files.proof_of": "as runs.show",
     "views.files.sample_of": FILES,
     "views.logs.log": FILES,
+    "views.logs.log_text": FILES,
     "views.logs.search": FILES,
 }
 NOT_IN_THE_API = {
@@ -132,6 +134,7 @@ NOT_IN_THE_API = {
     "demo.serving.serve_and_ask": "the last act of `burnish demo` in a terminal",
     "exploration.chat": "a terminal that asks and answers; POST /generate is the same for programs",
     "exploration.inspect": "as datasets.reading.preview",
+    "machine.doctor": "as serving.checking.doctor_apart",
     "planning.plan": "as recipes.planned.plan_given",
     "proving.prove": "trains for minutes with the caller; what a training proved is in views.files.proof_of",
     "queueing.jobs.work": HOST,
