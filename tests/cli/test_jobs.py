@@ -17,7 +17,8 @@ def test_a_recipe_is_submitted_listed_worked_on_and_shown(burnish, recipe):
     assert burnish("jobs", "list").out.startswith("the queue is empty")
     assert burnish("jobs", "workers").out.startswith("there is no worker")
     assert json.loads(burnish("--json", "jobs", "workers").out) == []
-    assert "r/1: 2 steps are queued" in burnish("submit", recipe, "--priority", "3").out
+    queued = burnish("submit", recipe, "--priority", "3").out
+    assert "r/1: 2 steps are queued; start a worker with" in " ".join(queued.split())
     listed = json.loads(burnish("--json", "jobs", "list").out)
     assert [(job["step"], job["state"], job["priority"]) for job in listed] == [
         ("make", "queued", 3),
@@ -31,6 +32,15 @@ def test_a_recipe_is_submitted_listed_worked_on_and_shown(burnish, recipe):
         "r/1/join: succeeded",
     ]
     assert "succeeded" in burnish("jobs", "show", "2").out
+    assert "job 2 has ended (succeeded)" in burnish("jobs", "cancel", "2").err
+
+
+def test_a_worker_that_lives_is_not_asked_for(burnish, recipe):
+    from burnish.studio.queueing.opening import opened
+
+    with opened(None, None) as (_, queue):
+        queue.register_worker({"cpu": 1})
+    assert burnish("submit", recipe).out.split()[-3:] == ["steps", "are", "queued"]
 
 
 def test_jobs_are_moved_cancelled_and_resumed(burnish, recipe):

@@ -57,8 +57,17 @@ def submit(
     for note in found.notes:
         output.console.print(plain(note), markup=False)
     if found.jobs:  # else a note says when they are
-        output.console.print(f"{found.run}: {len(found.jobs)} steps are queued; start a worker with `burnish worker`")
+        output.console.print(f"{found.run}: {len(found.jobs)} steps are queued{_who_runs(output, database)}")
     return None
+
+
+def _who_runs(output: Output, database: str | None) -> str:
+    """How to have jobs run, where nobody would."""
+    from burnish.studio.queueing.watching import workers as known
+
+    found = known(workspace=output.workspace, database=database)
+    is_served = any(not one.has_ended and not one.is_silent for one in found)
+    return "" if is_served else "; start a worker with `burnish worker`"
 
 
 @app.command("list", cls=Command)
@@ -111,7 +120,11 @@ def cancel(
     from burnish.studio.queueing.jobs import cancel_jobs
 
     output: Output = ctx.obj
-    _report(output, cancel_jobs(ids, workspace=output.workspace, database=database))
+    found = cancel_jobs(ids, workspace=output.workspace, database=database)
+    _report(output, found)
+    for job in found:
+        if job.id in ids and job.state in ("succeeded", "failed"):
+            output.warn(f"job {job.id} has ended ({job.state}): there was nothing to cancel")
 
 
 @app.command(cls=Command)
