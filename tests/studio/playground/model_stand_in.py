@@ -1,8 +1,8 @@
 """Speaks as `burnish.stages.ship.playground`, without a model: the name of the model's folder says what it does.
 
 broken: it cannot be loaded; silent: the process ends; late: it is loaded when the file `go` appears beside it; slow:
-its answers do not end; plain: it has no chat template. Adapters named unfit cannot be loaded beside a model. What it
-does is in the file `log` beside.
+its answers do not end; plain: it has no chat template. Adapters named unfit cannot be loaded beside a model, and
+those named stuck are not loaded to the end. What it does is in the file `log` beside.
 """
 
 import json
@@ -86,7 +86,7 @@ def main():
         if order["op"] == "load" and order["adapter"]["path"].endswith("unfit"):
             error = ModelError("model.unsupported", "this engine does not load it", "merge it")
             say({"id": order["id"], "error": error.as_dict()})
-        else:
+        elif not order.get("adapter", {}).get("path", "").endswith("stuck"):
             say({"id": order["id"], "done": True})
 
 

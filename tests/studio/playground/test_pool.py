@@ -72,6 +72,20 @@ def test_a_base_and_its_adapters_share_one_process_and_the_unused_adapter_makes_
     assert log()[4:] == ["unload aa1", "load aa3"]
 
 
+def test_a_model_that_the_pool_releases_is_no_failure_in_the_log(playground, log, caplog):
+    async def work():
+        made = playground()
+        await answers(made, "base")
+        asked = asyncio.create_task(answers(made, "base+stuck"))
+        await until(lambda: any(line.startswith("load") for line in log()))
+        await made.close()
+        return await asked
+
+    found = run(work())
+    assert found["base+stuck"]["code"] == "run.interrupted"
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_a_prompt_is_continued_by_a_model_without_chat_template_and_a_conversation_is_refused(playground):
     async def work():
         made = playground()

@@ -30,6 +30,7 @@ class ModelProcess:
         self._numbers = 0
         self._answers: dict[int, asyncio.Future[None]] = {}
         self._reading: asyncio.Task[None] | None = None
+        self._is_released = False
 
     @classmethod
     async def start(cls, source: Input, folder: Path, cache: Path, report: Callable[[str], None]) -> "ModelProcess":
@@ -76,6 +77,7 @@ class ModelProcess:
 
     async def close(self) -> None:
         """End it, and its engine with it."""
+        self._is_released = True
         if self._reading is not None:
             self._reading.cancel()
         if self._answers:
@@ -144,6 +146,8 @@ class ModelProcess:
                 answer.set_exception(error)
 
     def _ended(self) -> RunError:
+        if self._is_released:  # no failure, which the log would have
+            return RunError("run.interrupted", "the playground released the model", "ask again: it is loaded anew")
         status = self._process.returncode
         how = "was ended" if status is None else f"was ended by signal {-status}" if status < 0 else f"ended ({status})"
         printed = b""
