@@ -240,6 +240,7 @@ def test_what_cannot_be_done_is_refused_in_openai_s_shape(client, studio, change
     asked = {"model": "builtin:pocket", "training_file": training, **change}
     answer = studio.page.post("/v1/fine_tuning/jobs", json=asked)
     assert answer.status_code == status, answer.text
+    assert answer.headers["x-should-retry"] == "false"
     assert set(answer.json()) == {"error"}
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
     assert said in answer.json()["error"]["message"]

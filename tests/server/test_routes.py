@@ -68,6 +68,14 @@ def test_a_metric_that_is_named_a_total_is_a_counter(studio):
     assert {kind for name, kind in kinds.items() if name.endswith("_total")} == {"counter"}
 
 
+def test_routes_of_one_name_are_counted_apart(studio):
+    for path in ("/jobs", "/api/v1/jobs"):
+        assert studio.page.get(path).status_code == 200
+    text = studio.page.get("/api/v1/metrics").text
+    counted = set(re.findall(r'burnish_http_requests_total{method="GET",route="([^"]+)"', text))
+    assert counted >= {"/jobs", "/api/v1/jobs"}
+
+
 def test_a_plan_says_what_would_run_and_how_to_write_it(studio):
     found = post(studio, "/plans", recipe="demo", settings=["tune.max_steps=3"], only=["data"])
     assert [step["action"] for step in found["steps"]] == ["run", "run"]

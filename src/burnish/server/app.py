@@ -56,6 +56,7 @@ def make_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, prefix=API, responses=_PROBLEMS)
     refuse_unguarded(app)
+    templates = {id(found.original_route): found.path for found in iter_route_contexts(app.routes) if found.path}
     app.router.routes.extend(page_routes(settings.page))
 
     async def problem(request: Request, error: Exception) -> Response:
@@ -63,7 +64,8 @@ def make_app(settings: Settings) -> FastAPI:
 
     for kind in (BurnishError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, problem)
-    app.add_middleware(Guard, settings=settings, audit=app.state.audit, metrics=app.state.metrics)
+    watched = {"audit": app.state.audit, "metrics": app.state.metrics, "templates": templates}
+    app.add_middleware(Guard, settings=settings, **watched)
     return app
 
 

@@ -11,6 +11,8 @@ from burnish.core.http.openai_errors import openai_error
 OPENAI = "/v1/"
 _OF_MESSAGES = 422
 _DROPPED = ("content-length", "content-type")
+_REFUSED_AGAIN = range(400, 500)
+"""Statuses after which OpenAI's clients are told not to try again: they would after 408, 409 and 429."""
 
 
 class OpenAIError(BaseModel):
@@ -36,6 +38,8 @@ def openai_shaped(problem: Response) -> Response:
     status = 400 if problem.status_code == _OF_MESSAGES else problem.status_code
     body = openai_error(status, f"{known['detail']}; {known['fix']}", param, known["code"])
     headers = {name: value for name, value in problem.headers.items() if name not in _DROPPED}
+    if status in _REFUSED_AGAIN and "retry-after" not in headers:
+        headers["x-should-retry"] = "false"
     return JSONResponse(body, status, headers)
 
 

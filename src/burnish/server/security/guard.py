@@ -5,6 +5,7 @@ import contextlib
 import logging
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fastapi.exceptions import RequestValidationError
@@ -60,11 +61,12 @@ _MOST_DISCARDED, _DISCARD_SECONDS = 8 << 20, 2.0
 
 
 class Guard:
-    """An ASGI middleware around the whole app."""
+    """An ASGI middleware around the whole app. `templates` are the whole paths of routes by their `id`: a route knows
+    its own without the prefix under which it is included."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, audit: Audit, metrics: Metrics):
+    def __init__(self, app: ASGIApp, settings: Settings, audit: Audit, metrics: Metrics, templates: Mapping[int, str]):
         self._app, self._settings, self._hosts = app, settings, Hosts(settings)
-        self._audit, self._metrics = audit, metrics
+        self._audit, self._metrics, self._templates = audit, metrics, templates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -99,7 +101,8 @@ class Guard:
     def _ended(self, scope: Scope, visit: Visit) -> None:
         """Count a request, and log it if it may have changed something, or was refused."""
         method, status, route = scope["method"], visit.status or _CLIENT_GONE, scope.get("route")
-        self._metrics.count(method, getattr(route, "path", "other"), status, visit.seconds)
+        template = self._templates.get(id(route)) or getattr(route, "path", "other")
+        self._metrics.count(method, template, status, visit.seconds)
         if method not in SAFE and status < 400 and getattr(route, "scope", None) != "read":
             listed.changed()
         if method in SAFE and status not in _REFUSED:

@@ -30,6 +30,9 @@ _FORM: dict[str, Any] = {
         },
     }
 }
+_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
 class FileObject(BaseModel):
@@ -109,7 +112,7 @@ def retrieve_file(file_id: str, place: Place) -> FileObject:
     return FileObject.model_validate(studio.get_file(file_id, workspace=place))
 
 
-@router.get("/files/{file_id}/content", scope="read", head=True, response_class=SentFile)
+@router.get("/files/{file_id}/content", scope="read", head=True, response_class=SentFile, responses=_BYTES)
 def retrieve_file_content(file_id: str, place: Place) -> SentFile:
     """The bytes of a file, as they were sent."""
     path = studio.file_path(file_id, workspace=place)
