@@ -109,10 +109,10 @@ class ForwardPasses:
 
     def _split(self, data: TokenisedRows, rows: NDArray[np.int64]) -> list[list[NDArray[np.int64]]]:
         """The micro-batches of each process."""
-        limit, alone = self.state.micro_batch_tokens, self.scorer.one_by_one
-        return [
-            micro_batches(data.lengths, share, limit, alone) for share in shares(data.lengths, rows, self.ranks.size)
-        ]
+        return [self._parts(data, share) for share in shares(data.lengths, rows, self.ranks.size)]
+
+    def _parts(self, data: TokenisedRows, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        return micro_batches(data.lengths, rows, self.state.micro_batch_tokens, self.scorer.one_by_one)
 
     def _mine(self, data: TokenisedRows, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """The micro-batches of this process."""
@@ -218,6 +218,7 @@ class Passes(ForwardPasses):
         """What all processes found in a step; the gradients of the masters are summed, too."""
         if self.ranks.is_alone:
             return self.ranks.together(partial(_gradient_of, numbers, parts))
+        rows = np.concatenate(self._parts(data, rows))  # in the order of one process
         places = {row: place for place, row in enumerate(rows.tolist())}
         row_values = numbers.new_zeros(1 + len(self.objective.row_values), len(rows))
         for batch, values in parts:

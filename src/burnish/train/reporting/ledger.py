@@ -76,7 +76,7 @@ class RowLedger:
         return self._hash.hexdigest()
 
     def append(self, visits: list[NDArray[np.void]]) -> None:
-        """Add records of a `LedgerType`, in the order of the rows in the step."""
+        """Add records of a `LedgerType`, in the order in which one process computes the rows of the step."""
         self._unwritten += [records.tobytes() for records in visits]
 
     def write(self) -> int:
