@@ -49,3 +49,14 @@ def test_what_is_not_known_before_the_run_is_said_with_why(models_studio):
     assert second["forecast"] is None
     assert "'first'" in second["unknown"]
     assert "not on this machine" in forecast(models_studio, base="hub:acme/none")["unknown"]
+
+
+def test_processes_share_the_memory_and_an_archive_keeps_all_checkpoints(models_studio):
+    settings = {"base": "builtin:pocket", "device": "cpu", "dtype": "float32", "micro_batch_tokens": 512}
+    settings |= {"gradient_checkpointing": True}
+    one = forecast(models_studio, **settings)["forecast"]
+    three = forecast(models_studio, launch={"processes": 3}, **settings)["forecast"]
+    assert (one["processes"], one["memory_of"], one["kept_checkpoints"]) == (1, "machine", 3)
+    assert (three["processes"], three["memory_bytes"]) == (3, 3 * one["memory_bytes"])
+    every = forecast(models_studio, checkpoint={"archive": True, "every": 5}, **settings)["forecast"]
+    assert every["kept_checkpoints"] is None

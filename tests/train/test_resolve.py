@@ -9,7 +9,7 @@ from burnish.core import memory
 from burnish.core.errors import DataError, MachineError
 from burnish.specs.train import SftSpec
 from burnish.train.forecast.footprint import ModelShape
-from burnish.train.resolve import Machine, beyond_context, resolve, save_every, slow_dtype
+from burnish.train.resolve import Machine, beyond_context, kept_checkpoints, resolve, save_every, slow_dtype
 
 LAPTOP = Machine(cores=8, cuda=False, mps=False, bf16_on_cpu=True, memory=16_000_000_000)
 OLD_LAPTOP = Machine(cores=4, cuda=False, mps=False, bf16_on_cpu=False, memory=16_000_000_000)
@@ -171,3 +171,23 @@ def test_memory_is_what_the_limits_of_all_groups_above_the_process_leave(tmp_pat
     process.write_text("9:memory:/elsewhere/not/mounted\n" if version == 1 else "0::/elsewhere\n")
     assert memory._left_in_cgroups(process, tmp_path) == []
     assert memory._left_in_cgroups(tmp_path / "none", tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "settings"),
+    [
+        (3, {}),  # two, and the best one
+        (2, {"keep_best": False}),
+        (1, {"max_steps": 1}),
+        (2, {"max_steps": 20, "checkpoint": {"every": 10, "keep": 5}}),
+        (6, {"max_steps": 20, "checkpoint": {"every": 10, "keep": 5}, "eval_every": 4}),
+        (10, {"checkpoint": {"archive": True}}),  # one after each tenth, whatever the rows
+        (7, {"max_steps": 13, "checkpoint": {"archive": True}}),
+        (4, {"max_steps": 20, "checkpoint": {"archive": True, "every": 6}}),
+        (9, {"max_steps": 20, "checkpoint": {"archive": True, "every": 6}, "eval_every": 4}),
+        (None, {"checkpoint": {"archive": True, "every": 6}}),
+        (None, {"checkpoint": {"archive": True}, "early_stop": {"patience": 2}}),
+    ],
+)
+def test_the_checkpoints_that_are_kept_are_counted_before_the_run(kept, settings):
+    assert kept_checkpoints(SftSpec(data="file:d", base="file:b", **settings)) == kept

@@ -25,6 +25,7 @@ _LARGE_ENOUGH_FOR_THREADS = 5_000_000
 """Parameters; below this, one thread is as fast, and much faster if other programs use the cores."""
 _SHARE_OF_MEMORY = 0.8
 _SAVES_IN_A_RUN = 10
+_EVALUATIONS = 10
 _NO_BF16_ON_GPU = "this GPU has no bfloat16 in hardware (its compute capability is below 8.0)"
 
 
@@ -175,6 +176,29 @@ def save_every(requested: int | None, total_steps: int) -> tuple[int, Chosen | N
         return requested, None
     every = max(1, math.ceil(total_steps / _SAVES_IN_A_RUN))
     return every, Chosen(field="checkpoint.every", value=every, reason=f"a tenth of {total_steps} steps")
+
+
+def eval_every(spec: TrainSpec, total_steps: int) -> int | None:
+    """Steps between evaluations; by default with early_stop, small enough for its patience to run out."""
+    stop = spec.early_stop
+    if stop is None or spec.eval_every is not None:
+        return spec.eval_every
+    return max(1, min(math.ceil(total_steps / _EVALUATIONS), (total_steps - 1) // (stop.patience + 1)))
+
+
+def kept_checkpoints(spec: TrainSpec) -> int | None:
+    """How many checkpoints a training has at most, the best one among them; None where all are kept, and how many that
+    are depends on its steps, which are known with its rows."""
+    total, checkpoint = spec.max_steps, spec.checkpoint
+    saved = _SAVES_IN_A_RUN if checkpoint.every is None else None
+    if total is not None:
+        saved = math.ceil(total / save_every(checkpoint.every, total)[0])
+    if spec.keep_best and (spec.eval_every is not None or spec.early_stop is not None):  # what is best so far is saved
+        saved = None if total is None or saved is None else min(total, saved + total // (eval_every(spec, total) or 1))
+    if checkpoint.archive:
+        return saved
+    kept = checkpoint.keep + int(spec.keep_best)
+    return kept if saved is None else min(kept, saved)
 
 
 def _device(machine: Machine) -> tuple[str, str]:

@@ -1,6 +1,5 @@
 """The steps of a training and the settings of its loop, from its spec."""
 
-import math
 from collections.abc import Callable
 
 from burnish.core.errors import AskError
@@ -10,11 +9,10 @@ from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.batches import StepPlan, indices_of
 from burnish.train.checkpoints.state import LoopSettings
 from burnish.train.optim.schedule import Schedule
-from burnish.train.resolve import Resolved, save_every
+from burnish.train.resolve import Resolved, eval_every, save_every
 from burnish.train.source import GivenRows, Source
 
 _ROWS_WHEN_NOT_SAID = 16
-_EVALUATIONS = 10
 
 
 def plan_of(
@@ -72,11 +70,10 @@ def settings_of(
 
 def _eval_every(spec: TrainSpec, total: int, emit: Callable[[Event], None]) -> int | None:
     """Steps between evaluations; with early_stop, small enough for its patience to run out."""
-    stop, every = spec.early_stop, spec.eval_every
-    if stop is None:
+    stop, every = spec.early_stop, eval_every(spec, total)
+    if stop is None or every is None:
         return every
-    if every is None:
-        every = max(1, min(math.ceil(total / _EVALUATIONS), (total - 1) // (stop.patience + 1)))
+    if spec.eval_every is None:
         emit(Chosen(field="eval_every", value=every, reason="early_stop needs evaluations during the run"))
     if every * (stop.patience + 1) >= total:
         text = f"early_stop has no effect: {total} steps with an evaluation every {every} cannot exhaust a patience of"

@@ -3109,13 +3109,20 @@ export interface components {
             /** Free Memory Bytes */
             free_memory_bytes: number;
             /** Kept Checkpoints */
-            kept_checkpoints: number;
+            kept_checkpoints: number | null;
             /** Longest Tokens */
             longest_tokens: number;
             /** Memory Bytes */
             memory_bytes: number;
+            /**
+             * Memory Of
+             * @enum {string}
+             */
+            memory_of: "device" | "machine";
             /** Parameters */
             parameters: number;
+            /** Processes */
+            processes: number;
             /** Result Bytes */
             result_bytes: number;
             /** Trained */

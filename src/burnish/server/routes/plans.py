@@ -111,10 +111,14 @@ class Forecast(BaseModel):
     trained: int
     longest_tokens: int
     device: str
+    processes: int
+    memory_of: Literal["device", "machine"]
+    """Of what both memories are: of each process and its device, or of all processes and this machine."""
     memory_bytes: int
     free_memory_bytes: int
     checkpoint_bytes: int
-    kept_checkpoints: int
+    kept_checkpoints: int | None
+    """At most; null where all are kept, and their number is known with the rows."""
     result_bytes: int
     choices: list[ForecastChoice]
 

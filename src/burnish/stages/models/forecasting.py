@@ -20,14 +20,15 @@ from burnish.specs.train import AdamW8bitSpec, FreezeSpec, LoraSpec, QloraSpec, 
 from burnish.stages.answer import answer_each
 from burnish.stages.train.training import config_of
 from burnish.train.forecast.footprint import STATES_IN_8_BITS, Footprint, ModelShape
-from burnish.train.resolve import Machine, resolve
+from burnish.train.resolve import Machine, kept_checkpoints, resolve
 
 _WEIGHT, _STATES = 4, 8
 """Bytes of a trained weight in float32, and of its two states."""
 
 
 def forecast(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Bytes of memory and disk of a training whose longest row has as many tokens as its settings allow.
+    """Bytes of memory and disk of a training whose longest row has as many tokens as its settings allow. The memory is
+    that of each process on its own CUDA device, and that of all processes elsewhere.
 
     Errors: those of the base and its config; ModelError `model.unknown-target`.
     """
@@ -37,8 +38,8 @@ def forecast(request: Mapping[str, Any]) -> dict[str, Any]:
     method = getattr(spec, "method", None)
     trained = _trained(config, shape, method)
     longest = min(spec.render.max_length, shape.context or spec.render.max_length)
-    machine = Machine.here()
-    resolved, chosen = resolve(spec, machine, shape, longest, trained == shape.parameters, trained)
+    machine, processes = Machine.here(), spec.launch.processes
+    resolved, chosen = resolve(spec, machine.shared_by(processes), shape, longest, trained == shape.parameters, trained)
     states = STATES_IN_8_BITS if isinstance(spec.optimizer, AdamW8bitSpec) else _STATES
     footprint = Footprint(
         shape,
@@ -49,15 +50,19 @@ def forecast(request: Mapping[str, Any]) -> dict[str, Any]:
         quantized=shape.linear if isinstance(method, QloraSpec) else 0,
         states=states,
     )
+    memory = footprint.peak(max(longest, resolved.micro_batch_tokens))
+    has_own_device = resolved.device == "cuda"
     return {
         "parameters": shape.parameters,
         "trained": trained,
         "longest_tokens": longest,
         "device": resolved.device,
-        "memory_bytes": footprint.peak(max(longest, resolved.micro_batch_tokens)),
+        "processes": processes,
+        "memory_of": "device" if has_own_device else "machine",
+        "memory_bytes": memory if has_own_device else memory * processes,
         "free_memory_bytes": machine.memory_of(resolved.device),
         "checkpoint_bytes": int(trained * (_WEIGHT + states)),
-        "kept_checkpoints": spec.checkpoint.keep,
+        "kept_checkpoints": kept_checkpoints(spec),
         "result_bytes": trained * _WEIGHT if isinstance(method, LoraSpec) else _size(shape, resolved.dtype),
         "choices": [one.model_dump(include={"field", "value", "reason"}) for one in chosen],
     }

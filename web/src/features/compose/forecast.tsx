@@ -82,25 +82,35 @@ function Step({ step, seconds }: { step: StepForecast; seconds: number | null })
       </Text>
     );
   const fits = forecast.memory_bytes <= forecast.free_memory_bytes;
-  const kept = forecast.kept_checkpoints * forecast.checkpoint_bytes;
+  const kept = forecast.kept_checkpoints;
+  const size = (kept ?? 1) * forecast.checkpoint_bytes + forecast.result_bytes;
+  const fit = fits ? "memoryOf" : "memoryOver";
   return (
     <>
       <Flex as="dl" direction="column" gap={2} m={0} textStyle="small">
         <Line
           name={t("compose.memory")}
           value={t("compose.atMost", { size: bytes(forecast.memory_bytes) })}
-          hint={t(fits ? "compose.memoryOf" : "compose.memoryOver", {
-            free: bytes(forecast.free_memory_bytes),
-            tokens: count(forecast.longest_tokens),
-          })}
+          hint={[
+            t(`compose.${fit}`, {
+              free: bytes(forecast.free_memory_bytes),
+              tokens: count(forecast.longest_tokens),
+            }),
+            forecast.processes > 1 &&
+              t(forecast.memory_of === "device" ? "compose.memoryForDevice" : "compose.memoryForMachine", {
+                count: forecast.processes,
+              }),
+          ]
+            .filter(Boolean)
+            .join("; ")}
           isBad={!fits}
         />
         <Line
           name={t("compose.disk")}
-          value={t("compose.about", { size: bytes(kept + forecast.result_bytes) })}
-          hint={t("compose.diskOf", {
+          value={t(kept === null ? "compose.atLeast" : "compose.about", { size: bytes(size) })}
+          hint={t(kept === null ? "compose.diskOfAll" : "compose.diskOf", {
             result: bytes(forecast.result_bytes),
-            count: forecast.kept_checkpoints,
+            count: kept ?? 1,
             size: bytes(forecast.checkpoint_bytes),
           })}
         />
