@@ -170,7 +170,7 @@ class FailSpec(Spec):
 
     how: Literal[
         *("value", "disk", "arrow-disk", "memory", "torch-memory", "package", "exit", "abrupt", "segfault", "print"),
-        *("big", "status-5", "unwritable", "thread", "exit-handler", "long", "at-exit", "flood", "hog"),
+        *("silent-rank", "big", "status-5", "unwritable", "thread", "exit-handler", "long", "at-exit", "flood", "hog"),
     ]
     """The way."""
     token: str = ""
@@ -182,6 +182,8 @@ def fail(spec: FailSpec, ctx: Context) -> Outcome:
     hidden = {"api_key": "short1", "text": ["x" * length + token for length in range(60, 140, 8)]}
     (ctx.out / "half.txt").write_text("half")
     match spec.how:
+        case "silent-rank":
+            raise RunError("run.rank-silent", "process 1 of 2 is silent", "run it again")
         case "value":
             raise ValueError(f"no good: {token} {len(hidden)}")
         case "long":

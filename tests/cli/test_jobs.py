@@ -65,6 +65,11 @@ def test_jobs_are_moved_cancelled_and_resumed(burnish, recipe):
         (("jobs", "list", "--state", "runing"), 2, "running"),
         (("jobs", "list", "--database", "mysql://x"), 2, "postgresql"),
         (("submit", "no-such-recipe"), 2, "demo"),
+        (("submit", "demo", "--priority", "9" * 23), 2, "1,000,000"),
+        (("submit", "demo", "--retries", "9" * 23), 2, "100"),
+        (("submit", "demo", "--time-limit", "inf"), 2, "1,000,000,000 seconds"),
+        (("jobs", "cancel", "9" * 20), 2, "jobs list"),
+        (("jobs", "move", "1", "--priority", "9" * 23), 2, "1,000,000"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, tuple) else "",
 )

@@ -101,13 +101,22 @@ def test_a_run_is_resumed_with_all_its_attempts(queue, add, worker):
     queue.finish(queue.lease(worker, BOTH), "failed", RunError("run.failed", "it broke", "see the log"), "it broke")
     assert queue.jobs(state="failed")[0].error["code"] == "run.failed"
     resumed = queue.resume("r/1")
-    assert [(job.step, job.state, job.attempts, job.error) for job in resumed] == [
-        ("tune", "queued", 0, None),
-        ("measure", "queued", 0, None),
+    assert [(job.step, job.state, job.attempts, job.error, job.started) for job in resumed] == [
+        ("tune", "queued", 0, None, None),
+        ("measure", "queued", 0, None, None),
     ]
     assert queue.lease(worker, BOTH).job.step == "tune"
     with pytest.raises(AskError, match="r/7 has no jobs"):
         queue.resume("r/7")
+
+
+def test_a_number_that_no_job_can_have_is_of_no_job(queue, add):
+    for number in (1 << 63, -(1 << 70), 10**30):
+        for act in (queue.job, queue.move, lambda number: queue.cancel([number])):
+            with pytest.raises(AskError, match=f"no job {number}"):
+                act(number)
+    with pytest.raises(AskError, match="priority"):
+        queue.prioritise(add(a=[])["a"].id, 10**23)
 
 
 def test_a_released_job_waits_and_counts_only_if_told(queue, add, worker, monkeypatch):
@@ -116,7 +125,7 @@ def test_a_released_job_waits_and_counts_only_if_told(queue, add, worker, monkey
     queue.release(lease, "the worker stops", counts=False)
     lease = queue.lease(worker, BOTH)
     assert lease.job.attempts == 1
-    queue.release(lease, "it broke", after=3600)
+    assert queue.release(lease, "it broke", after=3600).started is None
     assert queue.lease(worker, BOTH) is None
     later = time.time() + 3601
     monkeypatch.setattr(time, "time", lambda: later)

@@ -1,8 +1,11 @@
 """The queue worker: order, failures, retries, limits, stops and takeovers, with real worker processes of steps."""
 
 import os
+import shutil
 import signal
 import sqlite3
+
+import pytest
 
 from burnish.core.runs.submitted import Options, SubmittedRun
 from burnish.studio.executing.stopping import StopRequests
@@ -25,13 +28,23 @@ def test_a_failed_step_cancels_those_that_need_it_and_says_why(
     assert SubmittedRun(workspace, "r", 1).end_of("make") == ("failed", failed.reason)
 
 
-def test_an_error_that_may_pass_is_retried(quick_stages, submitted, drain, queue, monkeypatch):
+@pytest.mark.parametrize(("how", "code"), [("segfault", "run.killed"), ("silent-rank", "run.rank-silent")])
+def test_an_error_that_may_pass_is_retried(quick_stages, submitted, drain, queue, monkeypatch, how, code):
     monkeypatch.setattr(of_worker, "backoff", lambda attempt, chance: 0.01)
-    recipe = {"name": "f", "steps": {"one": {"stage": "quick-fail", "how": "segfault"}}}
+    recipe = {"name": "f", "steps": {"one": {"stage": "quick-fail", "how": how}}}
     submitted(recipe, options=Options(retries=2))
     drain()
     (job,) = queue.jobs(run="f/1")
-    assert (job.state, job.attempts, job.error["code"]) == ("failed", 3, "run.killed")
+    assert (job.state, job.attempts, job.error["code"]) == ("failed", 3, code)
+
+
+def test_a_run_whose_folder_is_gone_says_so(quick_stages, recipe, submitted, drain, queue, workspace):
+    submitted(recipe)
+    shutil.rmtree(workspace.runs / "r" / "1")
+    drain()
+    (job,) = queue.jobs(run="r/1", state="failed")
+    assert "the folder of run r/1 is gone" in job.error["what"]
+    assert job.error["fix"].startswith("submit the recipe again")
 
 
 def test_a_cancelled_step_saves_its_state_and_resumes_there(
@@ -51,7 +64,7 @@ def test_a_cancelled_step_saves_its_state_and_resumes_there(
 
 
 def test_the_time_limit_of_a_step_begins_when_it_starts(slow, submitted, queue, workspace):
-    submitted(slow, options=Options(time_limit=1e-9))
+    submitted(slow, options=Options(time_limit=1))
     worker = QueueWorker(workspace, queue, {"cpu": 1}, launcher_of=lambda _: None, say=lambda _: None)
     lease = queue.lease(queue.register_worker({"cpu": 1}), ["cpu"])
     held = _Held(lease, "cpu", StopRequests(workspace.stop_file("s", 1)))
@@ -59,6 +72,7 @@ def test_the_time_limit_of_a_step_begins_when_it_starts(slow, submitted, queue, 
     worker._beat()
     assert not held.stops.requested  # it waits for another process that runs the same step
     held.progress.on_step_start(None, None)
+    held.progress.began -= 2
     worker._beat()
     assert (held.stops.requested, held.why) == (True, "time")
 

@@ -19,11 +19,23 @@ from burnish.core.runs.run import is_held
 from burnish.core.runs.workspace import Workspace
 
 SUBMITTED = "submitted.json"
+HIGHEST_PRIORITY = 1_000_000
+"""And the lowest, below zero."""
+MOST_RETRIES = 100
+SHORTEST_LIMIT, LONGEST_LIMIT = 1, 1e9
+"""Seconds that a step may be limited to."""
+
+
+def check_priority(priority: int) -> None:
+    """Errors: AskError `ask.wrong-value` for one that the queue cannot have."""
+    if not -HIGHEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+        what = f"the priority is not in -{HIGHEST_PRIORITY:,} to {HIGHEST_PRIORITY:,}"
+        raise AskError("ask.wrong-value", what, "give a number in these bounds; 0 is the usual one")
 
 
 @dataclass(frozen=True)
 class Options:
-    """How the steps of a run are queued."""
+    """How the steps of a run are queued. Errors: AskError `ask.wrong-value` for a number beyond its bounds."""
 
     priority: int = 0
     """Steps of a higher priority start first."""
@@ -33,6 +45,15 @@ class Options:
     """Seconds that a step may run; then it saves its state and has failed."""
     on: str | None = None
     """Where steps run: None for the machine of the worker, or the address of a Ray cluster."""
+
+    def __post_init__(self) -> None:
+        check_priority(self.priority)
+        if not 0 <= self.retries <= MOST_RETRIES:
+            what = f"the retries are not in 0 to {MOST_RETRIES}"
+            raise AskError("ask.wrong-value", what, "give a number in these bounds; 2 is the usual one")
+        if self.time_limit is not None and not SHORTEST_LIMIT <= self.time_limit <= LONGEST_LIMIT:
+            what = f"the time limit is not in {SHORTEST_LIMIT} to {LONGEST_LIMIT:,.0f} seconds"
+            raise AskError("ask.wrong-value", what, "give a number in these bounds, or none for no limit")
 
 
 class SubmittedRun:
@@ -120,6 +141,9 @@ class SubmittedRun:
     @property
     def record(self) -> dict[str, Any]:
         """The content of submitted.json. Errors: AskError `ask.no-such-run`, RunError `run.broken-record`."""
+        if not is_there(self._folder.parent):
+            what = f"the folder of run {self.name} is gone: {self._folder.parent}"
+            raise AskError("ask.no-such-run", what, "submit the recipe again: finished steps are reused")
         if not self.exists():
             what = f"run {self.name} was not submitted to the queue"
             raise AskError("ask.no-such-run", what, f"burnish runs resume {self.name}")

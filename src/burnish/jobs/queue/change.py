@@ -38,11 +38,14 @@ class Change:
     def to(self, state: JobState, job: Job, *conditions: Any, **values: Any) -> bool:
         """Move a job to another state, if it is still in the one that was read, and the conditions hold.
 
-        Only what its holder does leaves the fence: a holder that repeats a report finds whether it was its own.
+        Only what its holder does leaves the fence: a holder that repeats a report finds whether it was its own. A job
+        that waits again has no times of its last attempt.
         """
         assert state in TRANSITIONS[job.state], (job.state, state)
         if job.state != "running":
             values["fence"] = job.fence + 1
+        if state == "queued":
+            values["started"] = values["ended"] = None
         return self.set(job.id, jobs.c.state == job.state, *conditions, state=state, **values)
 
     def set(self, number: int, *conditions: Any, **values: Any) -> bool:
@@ -77,7 +80,7 @@ def read(connection: Connection, query: Select[Any]) -> list[Job]:
 def by_id(connection: Connection, ids: Collection[int]) -> dict[int, Job]:
     """The jobs with these ids that exist."""
     found: dict[int, Job] = {}
-    for some in _portions(list(ids)):
+    for some in _portions([number for number in ids if 0 < number < 1 << 63]):  # as large as a database can have them
         found |= {job.id: job for job in read(connection, select(jobs).where(jobs.c.id.in_(some)))}
     return found
 

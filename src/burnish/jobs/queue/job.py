@@ -100,7 +100,7 @@ class Job:
     """Why it is in this state, for people."""
     created: float
     started: float | None
-    """Of the current or last attempt."""
+    """Of the current or last attempt; None while it waits for one."""
     ended: float | None
     revision: int
     """Grows with each change of any job, beats excepted."""

@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, insert, select
 
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.printable import encodable
+from burnish.core.runs.submitted import check_priority
 from burnish.core.secrets import mask, masked_value
 from burnish.core.version import VERSION
 from burnish.jobs.database.database import Database
@@ -179,8 +180,9 @@ class Queue:
     def prioritise(self, number: int, priority: int) -> Job:
         """Set the priority of a queued job: higher first.
 
-        Errors: AskError `ask.no-such-job`; RunError `run.bad-transition` if it is not queued.
+        Errors: AskError `ask.no-such-job`, `ask.wrong-value`; RunError `run.bad-transition` if it is not queued.
         """
+        check_priority(priority)
         with changing(self.database) as change:
             order.queued(change, number)
             change.set(number, priority=priority)
@@ -296,7 +298,6 @@ _FRESH: Mapping[str, Any] = {
     "requested": None,
     "error": None,
     "reason": "",
-    "ended": None,
 }
 """Columns of a job that is queued again."""
 

@@ -8,6 +8,7 @@ from fastapi import Depends, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import StreamingResponse
 
+from burnish.core.runs.submitted import HIGHEST_PRIORITY
 from burnish.server.cached import Kept
 from burnish.server.routing import Place, Router
 from burnish.server.streams import Streams, event, streams_of
@@ -94,7 +95,7 @@ class Move(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"before": 3}, {"priority": 10}]})
 
     before: Annotated[int | None, Field(ge=1, lt=1 << 53)] = None
-    priority: Annotated[int | None, Field(ge=-1_000_000, le=1_000_000)] = None
+    priority: Annotated[int | None, Field(ge=-HIGHEST_PRIORITY, le=HIGHEST_PRIORITY)] = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "Move":

@@ -38,6 +38,7 @@ from burnish.studio.settings.environment import load_env_file
 RETRIED = (
     "run.killed",
     "run.interrupted",
+    "run.rank-silent",
     "machine.no-network",
     "machine.no-answer",
     "machine.no-cluster",

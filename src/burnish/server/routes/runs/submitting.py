@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from burnish.core.runs.submitted import Options
+from burnish.core.runs.submitted import HIGHEST_PRIORITY, LONGEST_LIMIT, MOST_RETRIES, SHORTEST_LIMIT, Options
 from burnish.server.routes.jobs import Job
 from burnish.server.routes.plans import Asked
 from burnish.server.routes.runs.parameters import Number, Recipe
@@ -20,11 +20,11 @@ router = Router(tags=["runs"])
 class Queued(BaseModel):
     """How the steps of a run are queued."""
 
-    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
+    priority: Annotated[int, Field(ge=-HIGHEST_PRIORITY, le=HIGHEST_PRIORITY)] = 0
     """Steps of a higher priority start first."""
-    retries: Annotated[int, Field(ge=0, le=100)] = 2
+    retries: Annotated[int, Field(ge=0, le=MOST_RETRIES)] = 2
     """How often a step starts again after an error that may pass."""
-    time_limit: Annotated[float | None, Field(ge=1, le=1e9)] = None
+    time_limit: Annotated[float | None, Field(ge=SHORTEST_LIMIT, le=LONGEST_LIMIT)] = None
     """Seconds that a step may run."""
 
     @property
