@@ -1,6 +1,8 @@
 """A database that is locked, damaged, read-only, gone or another's is an error with a fix, and loses nothing."""
 
+import os
 import shutil
+import subprocess
 import threading
 
 import pytest
@@ -177,6 +179,17 @@ def test_a_full_disk_is_named_and_nothing_is_half_written(workspace):
     assert error.code == "machine.no-disk"
     assert written(database) == sorted(written(database))
     database.close()
+
+
+def test_a_disk_that_is_full_to_the_last_byte_is_told_as_such(tmp_path):
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path]).returncode:
+        pytest.skip("a small disk needs root")
+    try:
+        Database.of(Workspace(tmp_path)).close()  # the files beside it are gone, and there is no room for new ones
+        (tmp_path / "ballast").write_bytes(b"\0" * shutil.disk_usage(tmp_path).free)
+        assert failure(lambda: write(Database.of(Workspace(tmp_path)))).code == "machine.no-disk"
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
 
 
 def test_a_file_that_is_removed_or_replaced_in_use_is_an_error_and_not_written_to(workspace):

@@ -1,8 +1,11 @@
 """Errors of a database, named: it is busy, it cannot be reached, its file is damaged, the disk is full."""
 
+import contextlib
+import shutil
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -20,6 +23,10 @@ MAKE_ANEW = (
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _NOT_WRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR}
+_NOT_EXTENDED = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+"""What SQLite also says where the disk is full."""
+_LEAST_FREE = 1 << 16
+"""Bytes. The files beside a database grow by as much as 32 KiB."""
 _BROKEN = ("unsupported file format", "no such table")
 _BUSY_STATES = ("55P03", "57014", "40P01", "40001", "25P03", "53300", "53200")
 """SQLSTATE of PostgreSQL: a lock or a place was not had in time, or this transaction was ended for another one."""
@@ -60,11 +67,23 @@ def _of_sqlite(error: sqlite3.Error, place: str) -> BurnishError:
     if code in _DAMAGED or reason(error).startswith(_BROKEN):
         return damaged(place, reason(error))
     if code == sqlite3.SQLITE_FULL:
-        return MachineError("machine.no-disk", f"the disk is full: {place}", "free some space, and try again")
+        return _full(place)
+    if code in _NOT_EXTENDED and _is_full(place):  # also of a file beside it
+        return _full(place)
     if code in _NOT_WRITABLE:
         what = f"the database {place} cannot be opened or written: {reason(error)}"
         return MachineError("machine.no-database", what, NOT_WRITABLE)
     raise error
+
+
+def _full(place: str) -> MachineError:
+    return MachineError("machine.no-disk", f"the disk is full: {place}", "free some space, and try again")
+
+
+def _is_full(place: str) -> bool:
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(Path(place).parent).free < _LEAST_FREE
+    return False
 
 
 def _of_postgresql(error: DBAPIError, place: str) -> BurnishError:
