@@ -131,6 +131,17 @@ def test_an_unknown_key_is_named_with_the_nearest_setting(values, what, fix):
     assert hint == (fix or "burnish always packs, and packed rows do not attend to each other; remove it")
 
 
+LONG = "x" * 20_000
+
+
+@pytest.mark.parametrize("values", [{"data": LONG}, {LONG: 1}, {"shape": {"kind": LONG}}], ids=("data", "key", "kind"))
+def test_of_a_long_value_or_name_only_the_beginning_is_told(values):
+    _, told, hint = refused(Whole, {"data": "file:x", "seed": 1, **values})
+    what = told.partition(": ")[2]  # behind the place, which is a path of ours here
+    assert "x" * 50 in what
+    assert len(what) + len(hint) < 1500
+
+
 @pytest.mark.parametrize(
     ("values", "what", "fix"),
     [

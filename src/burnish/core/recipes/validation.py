@@ -142,7 +142,7 @@ def _is_redundant(index: int, found: Sequence[Any], paths: list[Where]) -> bool:
 
 
 def _describe(spec_type: type[Spec], fault: Any, path: Where, where: Callable[[Where], str]) -> Fault:
-    field, place = ".".join(map(str, path)), where(path)
+    field, place = _cut(".".join(map(str, path))), where(path)
     code = _CODES.get(fault["type"], "ask.wrong-value")
     if code == "ask.unknown-key":
         return Fault(field, code, at(place, f"unknown key '{field}'"), suggestion(spec_type, path))
@@ -165,11 +165,12 @@ def _message(fault: Any) -> str:
         case kind if kind in _MAPPINGS:
             return "must be a mapping, such as {kind: …}"
         case "union_tag_invalid":
-            return f"unknown kind '{fault['ctx']['tag']}': write one of {fault['ctx']['expected_tags']}"
+            return f"unknown kind '{_cut(str(fault['ctx']['tag']))}': write one of {fault['ctx']['expected_tags']}"
         case kind if fault["input"] is None and kind.endswith("_type"):
             return "has no value (in a mapping, a space follows the colon)"
         case _:
-            return fault["msg"].removeprefix("Value error, ")
+            said, given = fault["msg"].removeprefix("Value error, "), fault["input"]
+            return said.replace(given, _cut(given)) if isinstance(given, str) and given else said
 
 
 def _other_value(path: Where, given: Any) -> str:
@@ -212,8 +213,12 @@ def all_specs(spec_type: type[Spec], prefix: str = "") -> Iterator[tuple[str, ty
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    return _cut(repr(value), 60)
+
+
+def _cut(text: str, most: int = 100) -> str:
+    """The beginning of what a user wrote. A secret is masked first: a part of it would not be known as one."""
+    return text if len(text) <= most else f"{mask(text)[: most - 3]}…"
 
 
 def _walk(spec_type: type[Spec], path: Where) -> Iterator[type[Spec]]:
