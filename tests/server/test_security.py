@@ -26,6 +26,7 @@ from burnish.studio.serving.logins import (
     server_address,
     sessions,
 )
+from studio_server import serving
 
 SESSION, RUNS = "/api/v1/session", "/api/v1/runs"
 
@@ -146,6 +147,20 @@ def test_a_removed_or_expired_token_is_refused(studio, until):
         answer = client.get(RUNS)
         assert answer.status_code == 401
         assert "expired" in answer.json()["detail"]
+
+
+def test_a_workspace_that_was_moved_away_is_named_and_nobody_is_told_to_log_in(tmp_path):
+    folder = tmp_path / "work"
+    with serving(folder) as studio, token_client(studio, "run") as client:
+        login = new_login(workspace=folder)
+        folder.rename(tmp_path / "other")
+        answers = [client.get(RUNS), client.post("/api/v1/jobs/1/cancel"), studio.page.get(RUNS)]
+        answers.append(studio.anyone.post(SESSION, json={"token": login}))
+        for answer in answers:
+            assert answer.status_code == 503
+            assert f"{folder} is gone" in answer.json()["detail"]
+        (tmp_path / "other").rename(folder)  # nothing was made in its place
+        assert client.get(RUNS).status_code == 200
 
 
 def test_a_token_is_made_and_removed_over_http(studio):

@@ -13,7 +13,7 @@ from typing import cast
 from fastapi import Request
 
 from burnish.core.access.ring import KeyFile
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, BurnishError, MachineError
 from burnish.server.security.caller import SAFE, Caller, Scope
 from burnish.server.security.failures import Failures
 from burnish.server.settings import Settings
@@ -32,6 +32,7 @@ class Access:
         self.logins, self.sessions = logins(settings.workspace), sessions(settings.workspace)
         self._tokens = KeyFile(tokens_file(settings.workspace), optional=True, adding=ADDING)
         self._failures = Failures()
+        self._state = settings.state
 
     @property
     def has_tokens(self) -> bool:
@@ -47,7 +48,7 @@ class Access:
         if ticket is None:
             what = "this login token is unknown, was used, or has expired"
             error = AskError("ask.not-logged-in", what, "print an address with a new one: burnish ui --token")
-            raise self._failures.refuse(_address(request), error)
+            raise self._refused(request, error)
         before = self.sessions.find(request.cookies.get(self.cookie, "")[:_LONGEST])
         if before is not None:
             self.sessions.revoke(before.sha256)
@@ -62,11 +63,11 @@ class Access:
         self.sessions.revoke(caller.sha256)
 
     def authorise(self, request: Request, scope: Scope) -> Caller:
-        """Who asks. Errors: AskError `ask.not-logged-in`, `ask.not-allowed`, `ask.too-often`."""
+        """Who asks. Errors: AskError `ask.not-logged-in`, `ask.not-allowed`, `ask.too-often`; MachineError."""
         caller = self._of_token(request) if "authorization" in request.headers else self._of_cookie(request)
         if caller is None:
             fix = "open the address that `burnish ui --token` prints; programs send `Authorization: Bearer TOKEN`"
-            raise AskError("ask.not-logged-in", "nobody is logged in, or the session has ended", fix)
+            raise self._gone() or AskError("ask.not-logged-in", "nobody is logged in, or the session has ended", fix)
         request.scope["burnish"].caller = caller
         if not caller.may(scope):
             what = f"the token '{caller.name}' may {caller.scope}, and this needs {scope}"
@@ -79,8 +80,18 @@ class Access:
         if key is None or key.has_expired or key.scope is None:
             what = "the token is unknown" if key is None else f"the token '{key.name}' has expired"
             fix = "make one: burnish tokens add NAME; it is sent as `Authorization: Bearer TOKEN`"
-            raise self._failures.refuse(_address(request), AskError("ask.not-logged-in", what, fix))
+            raise self._refused(request, AskError("ask.not-logged-in", what, fix))
         return Caller(key.name, cast(Scope, key.scope), key.sha256)
+
+    def _refused(self, request: Request, error: AskError) -> BurnishError:
+        """The error for a secret that is not known, which counts; nobody's is where the workspace is gone."""
+        return self._gone() or self._failures.refuse(_address(request), error)
+
+    def _gone(self) -> MachineError | None:
+        if self._state.exists():
+            return None
+        what = f"the folder of the workspace was moved or removed: {self._state.parent} is gone"
+        return MachineError("machine.no-access", what, "put it back, or start `burnish ui` where it is now")
 
     def _of_cookie(self, request: Request) -> Caller | None:
         secret = request.cookies.get(self.cookie)
