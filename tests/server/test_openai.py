@@ -111,7 +111,7 @@ def test_a_fine_tune_runs_to_a_model_with_events_and_checkpoints(client, studio,
         model="builtin:pocket",
         training_file=training,
         validation_file=validation,
-        method=hyper(n_epochs=2, batch_size=8, learning_rate_multiplier=2),
+        method=hyper(n_epochs=2, learning_rate_multiplier=2),
         suffix="support",
         seed=3,
         metadata={"team": "a"},
@@ -124,7 +124,7 @@ def test_a_fine_tune_runs_to_a_model_with_events_and_checkpoints(client, studio,
     assert f"Validating training file: {training}" in messages
     assert messages[-1] == "The job has successfully completed"
     losses = [event.data["train_loss"] for event in events if event.type == "metrics" and "train_loss" in event.data]
-    assert len(losses) == 6  # 24 rows, 8 a step, twice
+    assert len(losses) == 4  # 24 rows, 16 a step, twice
     assert any("validation loss" in message for message in messages)
     assert len({event.id for event in events}) == len(events)
 
@@ -132,22 +132,24 @@ def test_a_fine_tune_runs_to_a_model_with_events_and_checkpoints(client, studio,
     assert (done.status, done.fine_tuned_model) == ("succeeded", "ft-support.tune@1")
     assert done.finished_at >= done.created_at
     assert done.trained_tokens > 100
-    assert done.method.supervised.hyperparameters.n_epochs == 2
+    for chosen in (done.method.supervised.hyperparameters, done.hyperparameters):
+        assert (chosen.n_epochs, chosen.batch_size, chosen.learning_rate_multiplier) == (2, 16, 2)
     listed = list(client.fine_tuning.jobs.list_events(job.id, limit=5))  # newest first, over pages
     assert [event.id for event in listed] == [event.id for event in events][::-1]
     checkpoints = list(client.fine_tuning.jobs.checkpoints.list(job.id, limit=1))
     assert [one.step_number for one in checkpoints] == sorted((one.step_number for one in checkpoints), reverse=True)
-    assert checkpoints[0].step_number == 6
+    assert checkpoints[0].step_number == 4
     assert checkpoints[0].metrics.train_loss == losses[-1]
-    assert checkpoints[0].fine_tuned_model_checkpoint == "ft-support.tune@1/step-6"
+    assert checkpoints[0].metrics.full_valid_loss == checkpoints[0].metrics.valid_loss is not None
+    assert checkpoints[0].fine_tuned_model_checkpoint == "ft-support.tune@1/step-4"
     spec = json.loads((studio.folder / "runs/ft-support/1/tune/spec.json").read_text())
-    assert (spec["epochs"], spec["batch_size"], spec["learning_rate"], spec["seed"]) == (2, 8, 4e-4, 3)
+    assert (spec["epochs"], spec["learning_rate"], spec["seed"]) == (2, 4e-4, 3)
 
     same = client.fine_tuning.jobs.create(
         model="builtin:pocket",
         training_file=training,
         validation_file=validation,
-        method=hyper(n_epochs=2, batch_size=8, learning_rate_multiplier=2),
+        method=hyper(n_epochs=2, learning_rate_multiplier=2),
         suffix="support",
         seed=3,
     )
@@ -181,6 +183,7 @@ def test_a_job_is_paused_resumed_and_cancelled(client, worker, until):
         return sum(event.type == "metrics" for event in jobs.list_events(job.id, limit=100).data)
 
     until(lambda: steps() > 5)
+    assert jobs.retrieve(job.id).estimated_finish >= job.created_at
     with pytest.raises(openai.ConflictError, match="not paused"):
         jobs.resume(job.id)
     jobs.pause(job.id)
@@ -196,7 +199,9 @@ def test_a_job_is_paused_resumed_and_cancelled(client, worker, until):
     )
     jobs.cancel(job.id)
     until(lambda: jobs.retrieve(job.id).status == "cancelled")
-    assert streamed(client, job.id)[-1].message
+    last = streamed(client, job.id)
+    assert "resume: auto" not in " ".join(event.message for event in last)
+    assert jobs.retrieve(job.id).estimated_finish is None
     with pytest.raises(openai.ConflictError, match="is cancelled"):
         jobs.cancel(job.id)
     assert jobs.retrieve(job.id).fine_tuned_model is None
@@ -213,6 +218,10 @@ def test_a_file_with_bad_rows_fails_the_job_with_its_line(client, worker):
         "training_file",
     )
     assert "bad.jsonl:25" in failed.error.message
+    for told in (failed.error.message, events[-1].message):
+        assert "upload the file again" in told
+        assert "max_bad_share" not in told
+        assert "runs/" not in told
     assert events[-1].level == "error"
 
 
@@ -229,7 +238,7 @@ def test_a_file_with_bad_rows_fails_the_job_with_its_line(client, worker):
         ),
         ({"method": {"type": "reinforcement"}}, 400, "'reinforcement' is not supported"),
         ({"method": {"type": "dpo", "supervised": {}}}, 400, "remove the settings of the other one"),
-        ({"method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 0}}}}, 400, "n_epochs"),
+        ({"method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 0}}}}, 400, "n_epochs: "),
         ({"temperature": 1}, 400, "temperature"),
         ({"suffix": "x" * 65}, 400, "suffix"),
         ({"seed": -1}, 400, "seed"),
@@ -244,12 +253,15 @@ def test_what_cannot_be_done_is_refused_in_openai_s_shape(client, studio, change
     assert set(answer.json()) == {"error"}
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
     assert said in answer.json()["error"]["message"]
+    assert "constrained" not in answer.text
 
 
 def test_files_of_another_kind_are_refused_in_openai_s_shape(client, studio):
     for name, purpose in [("a.jsonl", "assistants"), ("a.txt", "fine-tune"), ("../a.jsonl", "fine-tune")]:
         with pytest.raises(openai.BadRequestError):
             client.files.create(file=(name, b"{}\n"), purpose=purpose)
+    with pytest.raises(openai.BadRequestError, match="is empty"):
+        client.files.create(file=("a.jsonl", b""), purpose="fine-tune")
     answer = studio.page.post("/v1/files", files={"file": ("a.jsonl", b"{}")})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "ask.missing-key")
     anyone = studio.anyone.get("/v1/files")

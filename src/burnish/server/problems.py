@@ -3,8 +3,8 @@
 `code` is for programs, `detail` says what happened, `fix` the next step.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar, cast
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
@@ -89,7 +89,10 @@ def described(error: BurnishError, method: str = "POST") -> Problem:
 
 def problem_of_fields(error: RequestValidationError) -> Response:
     """The answer for a request whose fields are wrong; it repeats no value, which may be a secret."""
-    faults = [FieldFault(field=_path(fault["loc"]), message=_said(fault)) for fault in error.errors()]
+    said: dict[str, list[str]] = {}
+    for fault in error.errors():  # of a union, each member says what it misses
+        said.setdefault(_path(_fields(fault, error.body)), []).append(_said(fault))
+    faults = [FieldFault(field=field, message=", or: ".join(messages)) for field, messages in said.items()]
     first = faults[0]
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     code = "ask.missing-key" if error.errors()[0]["type"] == "missing" else "ask.wrong-value"
@@ -129,6 +132,28 @@ def _answer(problem: Problem, headers: Mapping[str, str] | None = None) -> Respo
     if problem.status == 401:
         made.headers["WWW-Authenticate"] = "Bearer"
     return made
+
+
+def _fields(fault: Mapping[str, Any], body: Any) -> tuple[Any, ...]:
+    """Where a fault is in a body of JSON, without the names of union members, which no client has written."""
+    place, *inner = fault["loc"]
+    if place != "body" or not isinstance(body, Mapping | list):
+        return fault["loc"]
+    if fault["type"] == "missing":
+        *inner, last = inner
+        return (place, *_written(inner, body), last)
+    return (place, *_written(inner, body))
+
+
+def _written(parts: Iterable[Any], value: Any) -> Iterator[Any]:
+    for part in parts:
+        if isinstance(value, Mapping) and part in value:
+            value = cast(Mapping[Any, Any], value)[part]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(cast(list[Any], value)):
+            value = cast(list[Any], value)[part]
+        else:
+            continue
+        yield part
 
 
 def _path(location: tuple[Any, ...]) -> str:

@@ -106,7 +106,8 @@ def test_a_job_of_preferences_is_a_dpo_with_its_hyperparameters(workspace, root)
         suffix="kinder",
         **root,
     )
-    assert (job["run"], job["hyperparameters"]["beta"]) == ("ft-kinder/1", 0.2)
+    assert (job["run"], job["method"]["dpo"]["hyperparameters"]["beta"]) == ("ft-kinder/1", 0.2)
+    assert job["hyperparameters"] == {}
     steps = workspace.plan_of("ft-kinder", 1, resumable=True)["values"]["steps"]
     assert steps["data"]["format"] == "preference"
     assert steps["data"]["source"][1] == {"ref": "file:data/uploads/b.jsonl", "split": "validation"}

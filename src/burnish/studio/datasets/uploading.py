@@ -61,12 +61,13 @@ class Upload:
         purpose: str = "data",
         edited_from: str = "",
         version: str = "",
+        may_be_empty: bool = True,
     ):
         """With `version` it is stored under that name, which must be free, as a version of `name`."""
         self.name = version or upload_name(name)
         self._given, self._place, self._existing = name, place, "refuse" if version else existing
         self._length, self._sha256, self._most = length, sha256, most_bytes() if most is None else most
-        self._purpose, self._edited_from = purpose, edited_from
+        self._purpose, self._edited_from, self._may_be_empty = purpose, edited_from, may_be_empty
         self._hash, self._size, self._unchecked = hashlib.sha256(), 0, 0
         self._descriptor: int | None = None
         self._part = Path()
@@ -118,6 +119,8 @@ class Upload:
         assert self._descriptor is not None, "the upload is not open"
         if self._length is not None and self._size < self._length:
             raise self._other_length("less than")
+        if not self._size and not self._may_be_empty:
+            raise AskError("ask.wrong-value", f"file: {self.name} is empty", "send one JSON object a line")
         digest = self._hash.hexdigest()
         if self._sha256 is not None and digest != self._sha256.lower():
             what = f"{self.name} arrived with the sha256 {digest}, and {self._sha256[:80]} was stated"

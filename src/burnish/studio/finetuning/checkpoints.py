@@ -61,4 +61,6 @@ def _step_of(line: bytes) -> int | None:
 def _metrics(values: dict[str, float]) -> dict[str, float | None]:
     """Those that OpenAI's clients know; None for one that is not finite."""
     found = {ours: values[theirs] for theirs, ours in METRICS.items() if theirs in values}
+    if "valid_loss" in found:  # the recipe of a job sets no eval_rows
+        found["full_valid_loss"] = found["valid_loss"]
     return {name: value if math.isfinite(value) else None for name, value in found.items()}

@@ -21,6 +21,7 @@ from burnish.core.runs.workspace import Workspace
 from burnish.studio.finetuning.jobs import ENDED
 from burnish.studio.finetuning.paging import page_of
 from burnish.studio.finetuning.records import DATA, JOB_FILE, METRICS, TUNE, FineTuningRecord, job_record
+from burnish.studio.finetuning.results import failure
 from burnish.studio.finetuning.states import StepState, states_of, status_of
 from burnish.studio.queueing import watching
 
@@ -246,7 +247,8 @@ class _Reader:
             case Note(text=text, level=level):
                 return text, _LEVELS[level], None
             case Failed(code=code, what=what, fix=fix):
-                return f"{what}; {fix} ({code})", "error", None
+                is_stop = code == "run.interrupted"  # as a client asked for
+                return f"{failure(code, what, fix)} ({code})", "info" if is_stop else "error", None
             case CheckpointSaved(step=number):
                 return f"Checkpoint created at step {number}", "info", None
             case Progress(phase="train", total=total):

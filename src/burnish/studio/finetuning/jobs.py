@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from burnish.core.errors import AskError, BurnishError, RunError
+from burnish.core.errors import AskError, RunError
 from burnish.core.runs.submitted import SubmittedRun
 from burnish.core.runs.workspace import Workspace
 from burnish.studio.datasets.names import find
@@ -22,6 +22,15 @@ from burnish.studio.finetuning.records import (
     job_record,
     job_records,
     write_job_record,
+)
+from burnish.studio.finetuning.results import (
+    AUTO,
+    COMMON,
+    estimated_finish,
+    failure,
+    trained_tokens,
+    training_of,
+    with_chosen,
 )
 from burnish.studio.finetuning.states import StepState, of_queue, queued_states, states_of, status_of, with_folders
 from burnish.studio.queueing.jobs import cancel_jobs, cancel_run, jobs, resume_run
@@ -185,10 +194,14 @@ def _as_job(record: FineTuningRecord, states: Sequence[StepState], place: Worksp
     status = status_of(record, states)
     ends = [one.ended for one in states if one.ended is not None]
     has_ended = status in ENDED and bool(ends)
-    tokens, fine_tuned = None, None
+    tokens, fine_tuned, finish, method = None, None, None, record.method
+    training = training_of(record, place) if status in ("running", "succeeded") else None
     if status == "succeeded":
         fine_tuned = f"{record.recipe}.{TUNE}@{record.number}"
-        tokens = _trained_tokens(record, place)
+    if training is not None and status == "succeeded":
+        tokens, method = trained_tokens(training), with_chosen(method, training)
+    elif training is not None:
+        finish = estimated_finish(training)
     return {
         "id": record.id,
         "object": "fine_tuning.job",
@@ -196,12 +209,12 @@ def _as_job(record: FineTuningRecord, states: Sequence[StepState], place: Worksp
         "model": record.model,
         "fine_tuned_model": fine_tuned,
         "finished_at": int(max(ends)) if has_ended else None,
-        "estimated_finish": None,
+        "estimated_finish": finish,
         "status": status,
         "training_file": record.training_file,
         "validation_file": record.validation_file,
-        "hyperparameters": {**dict.fromkeys(_COMMON, "auto"), **record.hyperparameters},
-        "method": record.method,
+        "hyperparameters": _hyperparameters(method),
+        "method": method,
         "seed": record.seed,
         "suffix": record.suffix,
         "user_provided_suffix": record.suffix,
@@ -215,20 +228,15 @@ def _as_job(record: FineTuningRecord, states: Sequence[StepState], place: Worksp
     }
 
 
-_COMMON = ("n_epochs", "batch_size", "learning_rate_multiplier")
-
-
-def _trained_tokens(record: FineTuningRecord, place: Workspace) -> int | None:
-    try:
-        artifact = place.steps_of(record.recipe, record.number)[TUNE].artifact()
-    except BurnishError:  # a damaged record: `burnish doctor` names it, and the other jobs are listed
-        return None
-    tokens = artifact.measures.get("tokens") if artifact is not None else None
-    return int(tokens) if isinstance(tokens, int | float) else None
+def _hyperparameters(method: Mapping[str, Any]) -> dict[str, Any]:
+    """Those beside the method, which clients of supervised jobs read; those of other methods are in them alone."""
+    if method["type"] != "supervised":
+        return {}
+    return {**dict.fromkeys(COMMON, AUTO), **method["supervised"]["hyperparameters"]}
 
 
 def _error(states: Sequence[StepState]) -> dict[str, Any]:
     failed = next(one for one in states if one.state == "failed")
     error = failed.error or {"code": "run.failed", "what": failed.reason or "the step failed", "fix": "see its log"}
     param = "training_file" if failed.step == DATA else None
-    return {"code": error["code"], "message": f"{error['what']}; {error['fix']}", "param": param}
+    return {"code": error["code"], "message": failure(error["code"], error["what"], error["fix"]), "param": param}

@@ -55,10 +55,14 @@ def values_of(
     train: dict[str, Any] = {"stage": STAGES[method], "base": model, "data": f"step:{DATA}", "seed": seed}
     train |= {ours: given[theirs] for theirs, ours in _SAME.items() if theirs in given}
     if "learning_rate_multiplier" in given:
-        usual = stage(STAGES[method]).spec_type().model_fields["learning_rate"].default
-        train["learning_rate"] = usual * given["learning_rate_multiplier"]
+        train["learning_rate"] = usual_learning_rate(method) * given["learning_rate_multiplier"]
     train["checkpoint"] = {"archive": True}  # they are listed, and may be used, after the job
     return {"name": name, "steps": {DATA: prepare, TUNE: train}}
+
+
+def usual_learning_rate(method: str) -> float:
+    """The default of the stage of a method, of which the multiplier is."""
+    return stage(STAGES[method]).spec_type().model_fields["learning_rate"].default
 
 
 _SAME = {"n_epochs": "epochs", "batch_size": "batch_size", "beta": "beta"}

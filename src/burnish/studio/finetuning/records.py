@@ -55,10 +55,6 @@ class FineTuningRecord:
         """Whether the last thing that its client did was to pause it."""
         return self.history[-1][1] == "paused"
 
-    @property
-    def hyperparameters(self) -> dict[str, Any]:
-        return self.method[self.method["type"]]["hyperparameters"]
-
     def also(self, happened: Happened) -> "FineTuningRecord":
         """With one thing more that its client did."""
         return replace(self, history=[*self.history, (time.time(), happened)])

@@ -85,7 +85,7 @@ async def create_file(request: Request, place: Place) -> FileObject:
 
     def begin(name: str) -> Upload:
         studio.refuse_file(name, studio.PURPOSE)
-        return Upload(name, Workspace(place), existing="version", purpose=studio.PURPOSE)
+        return Upload(name, Workspace(place), existing="version", purpose=studio.PURPOSE, may_be_empty=False)
 
     record = await receive_form(
         request, begin, ("purpose",), lambda name, form: studio.refuse_file(name, form.get("purpose"))
