@@ -12,6 +12,7 @@ from burnish.core.errors import RunError
 from burnish.core.files import write_json
 from burnish.core.fingerprint import BASE_RECORD
 from burnish.studio.exploration import resolve_model
+from burnish.studio.findings import check_workspace
 
 
 def flip(path):
@@ -33,6 +34,23 @@ def test_a_flipped_byte_is_found_and_the_step_made_again(recipe, workspace):
     third = burnish.run(recipe, workspace=workspace.root)
     assert {step.action for step in third.steps.values()} == {"reuse"}
     assert third["make"].path == again["make"].path
+
+
+def test_what_a_killed_start_left_is_listed_and_nothing_else(recipe, workspace):
+    burnish.run(recipe, workspace=workspace.root)
+    for _ in range(4):
+        workspace.claim_number("r")
+    runs = workspace.runs / "r"
+    left = [runs / "1/.plan.json.ab_d3fgh", runs / "1/make/.run.json.abcdefgh", runs / "2", runs / "3"]
+    (runs / "3/.plan.json.abcdefgh").write_text("{")
+    (runs / "4/notes.txt").write_text("mine")
+    for path in left[:2]:
+        path.write_text("{")
+    assert "leftovers" not in [found.subject for found in check_workspace(workspace, deep=False)]  # they may be at it
+    for path in (*left, runs / "4", runs / "1/plan.json"):
+        os.utime(path, (1e9, 1e9))
+    (found,) = [found for found in check_workspace(workspace, deep=False) if found.subject == "leftovers"]
+    assert found.fix == f"they hold nothing; remove them: rm -r {' '.join(map(str, left))}"
 
 
 def test_what_is_damaged_after_the_plan_is_made_again(recipe, workspace):

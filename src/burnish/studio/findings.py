@@ -1,6 +1,10 @@
-"""Check a workspace and its runs: damaged records and artifacts, failed and killed steps."""
+"""Check a workspace and its runs: damaged records and artifacts, failed and killed steps, what a killed start left."""
 
+import contextlib
 import os
+import re
+import shlex
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,11 +13,19 @@ from typing import Any, Literal
 from burnish.core.errors import CODES, BurnishError, RunError
 from burnish.core.inputs.checks import check_input
 from burnish.core.runs.artifact import Artifact, summary
+from burnish.core.runs.names import NUMBER
 from burnish.core.runs.records import RECORDS, broken, is_there, misplaced_logs, read_hashes, read_latest, read_record
 from burnish.core.runs.run import Run
-from burnish.core.runs.workspace import Workspace
+from burnish.core.runs.workspace import QUEUE, Workspace
 from burnish.core.secrets import mask
 from burnish.studio.registry.upkeep import registry_damage
+
+_MOST_NAMED = 20
+"""Leftovers."""
+_OLD_SECONDS = 3600.0
+"""Anything newer may be of a process that is at it."""
+_UNFINISHED = re.compile(r"\.[a-z]+\.json\.[a-z0-9_]{8}")
+"""A record that was being written (see `burnish.core.files.write_atomically`)."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,11 @@ def check_workspace(place: Workspace, *, deep: bool) -> Iterator[Finding]:
     yield from damaged
     registered = [Finding("problem", *found) for found in registry_damage(place, deep=deep)]
     yield from registered
+    if left := _leftovers(place):
+        first = f"; the first {_MOST_NAMED} are" if len(left) > _MOST_NAMED else ","
+        what = f"{len(left):,} of processes that were killed as they started or recorded a run{first} named below"
+        fix = f"they hold nothing; remove them: rm -r {shlex.join(map(str, left[:_MOST_NAMED]))}"
+        yield Finding("warning", "leftovers", what, fix)
     unrecorded = [run.name for run, artifact in artifacts if artifact.files is None]
     if unrecorded:
         yield Finding(
@@ -158,6 +175,35 @@ def _errors_of(read: Callable[[], object]) -> Iterator[BurnishError]:
         read()
     except BurnishError as error:
         yield error
+
+
+def _leftovers(place: Workspace) -> list[Path]:
+    """Run folders that hold no plan and nothing else, and records that were not written to their end."""
+    return [path for path in _left(place.runs) if _is_old(path)]
+
+
+def _left(runs: Path) -> Iterator[Path]:
+    for folder in sorted(runs.glob("*/[0-9]*")):
+        if not NUMBER.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
+            continue
+        if is_there(folder / "plan.json") or any(_holds_something(path) for path in folder.iterdir()):
+            parts = (*folder.glob(".*"), *folder.glob("*/.*"), *folder.glob(f"{QUEUE}/*/.*"))
+            yield from sorted(path for path in parts if _UNFINISHED.fullmatch(path.name) and path.is_file())
+        else:
+            yield folder
+
+
+def _holds_something(path: Path) -> bool:
+    """Whether it is a submission, a step, or a file of the user."""
+    if path.name == QUEUE:
+        return is_there(path / "submitted.json")
+    return path.is_dir() or not path.name.startswith((".plan.", "plan.lock", "stop"))
+
+
+def _is_old(path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - path.stat().st_mtime > _OLD_SECONDS
+    return False
 
 
 def _stopped(runs: list[Run]) -> Iterator[Finding]:
