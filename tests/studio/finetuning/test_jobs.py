@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event as sql_event
 
 from burnish.core.errors import BurnishError
-from burnish.core.events import CheckpointSaved, Note, Progress, event_of
+from burnish.core.events import CheckpointSaved, Metric, Note, Progress, StateChanged, event_of
 from burnish.core.runs.submitted import SubmittedRun
 from burnish.jobs.queue.queue import Queue
 from burnish.server.routes.openai.fine_tuning import JobCheckpoint
@@ -20,6 +20,7 @@ from burnish.studio.finetuning.events import follow_events, list_events
 from burnish.studio.finetuning.jobs import cancel_job, create_job, get_job, list_jobs, pause_job, resume_job
 from burnish.studio.finetuning.recipe import name_of
 from burnish.studio.finetuning.records import job_record, write_job_record
+from burnish.studio.finetuning.results import estimated_finish
 from burnish.studio.queueing.jobs import cancel_run, jobs, resume_run, work
 from burnish.studio.queueing.opening import kept_open, opened
 
@@ -250,6 +251,15 @@ def training(workspace, created):
         return job["id"], run
 
     return train
+
+
+def test_the_end_is_estimated_by_the_last_step_since_the_training_was_resumed(training):
+    _, run = training(2)
+    run.events.append(Metric(step=2, at=1000.0, values={"eta_seconds": 60.5}))
+    run.events.append(Metric(step=2, values={"eval_loss": 1.0}))
+    assert estimated_finish(run) == 1060
+    run.events.append(StateChanged(state="running"))
+    assert estimated_finish(run) is None
 
 
 def test_a_page_of_events_is_read_from_the_end_and_all_pages_are_what_a_stream_gives(root, training, monkeypatch):
