@@ -220,7 +220,8 @@ def test_a_run_with_a_damaged_plan_is_listed_as_such(written, content):
     assert str(path) in item["reason"]
     written.plan("r/1", {"make": "r/1/make"}, created="yesterday")
     (item,) = runs_page(workspace=written.place.root).items
-    assert (item["state"], item["created"]) == ("interrupted", None)
+    assert (item["state"], item["created"]) == ("damaged", None)
+    assert "'created'" in item["reason"]
     shutil.rmtree(written.place.runs / "r")
     assert runs_page(workspace=written.place.root).items == []
 
