@@ -91,13 +91,13 @@ def per_micro_batch(patch):
 
 
 def last_part_dropped(patch):
-    split = passes.ForwardPasses._split
+    split = passes.ForwardPasses._parts
 
     def dropped(self, data, rows):
         parts = split(self, data, rows)
         return parts[:-1] if len(parts) > 1 else parts
 
-    patch.setattr(passes.ForwardPasses, "_split", dropped)
+    patch.setattr(passes.ForwardPasses, "_parts", dropped)
 
 
 def mean_of_rows(patch):

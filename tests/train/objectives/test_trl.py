@@ -92,7 +92,7 @@ def test_dpo(base, policy, judged, with_base, step, tmp_path, method, ours, trl)
 
     rows = judged(2)
     found = step(Dpo(spec_of(DpoSpec, **ours)), policy(method), with_base(rows))
-    assert len(found.passes._split(rows, torch.arange(len(rows)).numpy())) > 1
+    assert len(found.passes._mine(rows, torch.arange(len(rows)).numpy())) > 1
     assert found.passes.scorer.shares_prompts
     trainer = trainer_of(
         DPOTrainer, DPOConfig, policy(method), base, tmp_path, TEXTS, ref_model=load_model(base), **trl
