@@ -21,6 +21,8 @@ NO_SETTINGS = {
     "WSLENV": "of Windows",
     "WSL_DISTRO_NAME": "of Windows",
     "SOURCE_DATE_EPOCH": "of a build, not of a workspace",
+    **dict.fromkeys(("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"), "set by what starts the processes of a step"),
+    "BURNISH_MEETING": "set by what starts the processes of a step: a file of the run",
     "DISABLE_MULTIPROC": "set for a library while it is called",
     "MLFLOW_DISABLE_TELEMETRY": "a default that burnish sets",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "a default that burnish sets",

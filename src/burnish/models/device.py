@@ -20,13 +20,13 @@ def pick_device(requested: str) -> torch.device:
         requested = next((name for name, is_there in there.items() if is_there()), "cpu")
     elif requested in there and not there[requested]():
         raise no_device(requested)
-    if requested == "cuda":
+    if requested == "cuda" and "LOCAL_RANK" in os.environ:
         _take_own_device()
     return torch.device(requested)
 
 
 def _take_own_device() -> None:
-    place, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    place, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if place >= count:
         processes = os.environ.get("LOCAL_WORLD_SIZE", str(place + 1))
         raise MachineError(

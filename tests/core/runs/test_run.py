@@ -181,6 +181,9 @@ def test_a_new_run_has_its_folder_its_records_and_its_first_event(workspace):
     workspace.run("r", 4, "t").create({**JOB, "step": "t"})
 
 
+ERROR = {"code": "machine.no-disk", "what": "no disk", "fix": "free some", "exit_status": 5}
+
+
 def test_each_change_of_state_is_recorded_with_its_time_reason_and_details(workspace):
     run = workspace.run("r", 4, "s")
     run.create(JOB)
@@ -188,7 +191,7 @@ def test_each_change_of_state_is_recorded_with_its_time_reason_and_details(works
     times = []
     for state, reason, more in (
         ("running", "", {"pid": 7}),
-        ("failed", "no disk", {"error": {"code": "c"}}),
+        ("failed", "no disk", {"error": ERROR}),
         ("running", "", {"pid": 8}),
         ("succeeded", "", {}),
     ):
@@ -207,7 +210,7 @@ def test_each_change_of_state_is_recorded_with_its_time_reason_and_details(works
         "started": times[2],
         "ended": times[3],
         "pid": 8,
-        "error": {"code": "c"},
+        "error": ERROR,
     }
     assert [(event.state, event.reason) for event, _ in run.events.read()] == [
         *(("planned", ""), ("running", ""), ("failed", "no disk"), ("running", ""), ("succeeded", ""))
