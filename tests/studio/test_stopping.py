@@ -215,7 +215,7 @@ def test_requests_are_counted_from_here_and_from_elsewhere(tmp_path):
 def test_only_a_later_ctrl_c_is_a_second_request(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(stopping.time, "monotonic", lambda: now[0])
-    asked = []
+    asked, kept = [], signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by programs in the background
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     with stopping.StopSignals(2.0).calling(lambda: asked.append(now[0])):
         for moment, number in [(1, "TERM"), (1, "INT"), (2, "HUP"), (9, "TERM"), (9, "HUP"), (9, "INT"), (9, "INT")]:
@@ -223,6 +223,7 @@ def test_only_a_later_ctrl_c_is_a_second_request(monkeypatch):
             signal.raise_signal(getattr(signal, f"SIG{number}"))
     assert asked == [1, 9, 9]
     assert before == {number: signal.getsignal(number) for number in before}
+    signal.signal(signal.SIGINT, kept)
 
 
 def test_a_signal_that_nohup_ignores_stays_ignored():
