@@ -79,6 +79,8 @@ def make(place: Workspace, runs: int, steps: tuple[str, ...]) -> None:
             (folder / step).mkdir(parents=True)
             (folder / step / "spec.json").write_text(json.dumps(artifact["spec"], indent=2))
             record = {**names, **times, "state": "succeeded", "attempts": 1}
+            job = {**names, "spec": artifact["spec"], "inputs": {}}
+            (folder / step / "job.json").write_text(json.dumps(job, indent=2))
             (folder / step / "run.json").write_text(json.dumps(record, indent=2))
             (folder / step / "artifact.json").write_text(json.dumps(artifact, indent=2))
         (folder / "plan.json").write_text(json.dumps({"recipe": recipe, "created": created, "steps": listed}))

@@ -5,6 +5,7 @@ The terminal, the web page and `burnish runs tail` all read this file.
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,14 +173,14 @@ class EventLog:
 
     def of_kinds(self, *kinds: str) -> Iterator[Event]:
         """The complete events of some kinds; lines of others, such as a hundred thousand metrics, are not parsed."""
-        marks = [f'"kind":"{kind}"'.encode() for kind in kinds]
+        has_kind = re.compile(f'"kind":"(?:{"|".join(map(re.escape, kinds))})"'.encode()).search
         try:
             file = open_regular(self.path)
         except FileNotFoundError:
             return
         with file:
             for line in file:
-                if any(mark in line for mark in marks) and line.endswith(b"\n"):
+                if has_kind(line) and line.endswith(b"\n"):
                     event = event_of(line)
                     if event is not None and event.kind in kinds:
                         yield event

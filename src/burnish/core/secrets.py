@@ -4,6 +4,7 @@ Logs and records are masked. Settings and references are stored verbatim, so sec
 others that burnish starts get no secret of its environment.
 """
 
+import functools
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -63,14 +64,19 @@ def program_environment(more: Mapping[str, str] | None = None, passed: Sequence[
 
 def mask(text: str) -> str:
     """Replace every secret in a text."""
-    for name, value in os.environ.items():
-        if len(value) >= 8 and _NAMES.search(name):
+    for name in os.environ:
+        if _may_name_a_secret(name) and len(value := os.environ.get(name, "")) >= 8:
             text = text.replace(value, MASK)
     low = text.lower() if text.isascii() else None  # other letters may be equal to these in no case
     for shape, masked, words in _MASKED:
         if low is None or any(word in low for word in words):  # a search for words is 100 times as fast
             text = shape.sub(masked, text)
     return text
+
+
+@functools.lru_cache(maxsize=1024)
+def _may_name_a_secret(variable: str) -> bool:
+    return _NAMES.search(variable) is not None
 
 
 def masked_value(value: Any) -> Any:

@@ -24,6 +24,7 @@ from burnish.core.http.sockets import bound_socket
 from burnish.core.processes import end_with_parent
 from burnish.core.runs.workspace import Workspace
 from burnish.server.app import make_app
+from burnish.server.garbage import collect_briefly
 from burnish.server.problems import refuse_connection
 from burnish.server.security.forwarded import proxies_of
 from burnish.server.security.hosts import hosts_of
@@ -54,6 +55,7 @@ def main() -> None:
     try:
         with contextlib.ExitStack() as kept:
             server, bound = _prepared(asked, kept)
+            collect_briefly()
             asyncio.run(server.serve(sockets=[bound]))
     except KeyboardInterrupt:
         sys.exit(130)

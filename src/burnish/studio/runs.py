@@ -15,7 +15,7 @@ from burnish.core.runs.run import Run, is_held
 from burnish.core.runs.submitted import SubmittedRun, is_in_progress
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.identity import ProcessIdentity
-from burnish.jobs.index.entry import entry_of
+from burnish.jobs.index.entry import entry_from
 from burnish.studio.executing.results import RunResult, Watcher
 from burnish.studio.executing.stopping import interruptible_planning, request_stop
 from burnish.studio.listing.pages import newest_first
@@ -43,17 +43,17 @@ def show(name: str = "latest", *, workspace: Path | str | None = None) -> list[d
 def show_step(run: Run) -> dict[str, Any]:
     """One step of a run, as `show` gives it. Errors: RunError `run.broken-record`."""
     run.refuse_misplaced_logs()
-    artifact = run.artifact()
+    record, artifact = run.record, run.artifact()
     checks, unread = _checks(artifact.path) if artifact else ([], [])
     events = list(run.events.of_kinds("chosen", "note"))
     return {
-        **entry_of(run).row(),
+        **entry_from(run, record, artifact).row(),
         "folder": str(run.folder),
         "settings": run.record_of("spec.json"),
         "inputs": {path: value["ref"] for path, value in run.job["inputs"].items()},
         "chosen": [{"field": e.field, "value": e.value, "reason": e.reason} for e in events if e.kind == "chosen"],
         "notes": [*(e.text for e in events if e.kind == "note"), *unread],
-        "error": run.record.get("error"),
+        "error": record.get("error"),
         "path": str(artifact.path) if artifact else None,
         "checks": checks,
         "certificate": artifact.certificate if artifact else None,

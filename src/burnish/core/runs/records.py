@@ -1,6 +1,7 @@
 """The records of a workspace (small JSON files): their schemas, and how to repair a damaged one."""
 
 import json
+import os
 import re
 import stat
 from collections.abc import Callable, Mapping
@@ -254,6 +255,7 @@ RECORDS = ("run.json", "job.json", "spec.json", "artifact.json")
 """The records of a run folder; artifact.json exists only if the step succeeded."""
 LOGS = ("events.jsonl", "run.log", "run.lock")
 """The other files of a run folder; any may be missing."""
+_PIECE = 1 << 16
 _LATEST = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})/([0-9]{1,18})\s*")
 
 
@@ -368,10 +370,23 @@ def read_text(path: Path) -> str:
 def read_raw(path: Path) -> bytes:
     """The bytes of a regular file. RunError `run.broken-record` if there is none, or it is unreadable."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
             raise broken(path, _no_file(path))
-        return path.read_bytes()
+        return _bytes_of(path, found.st_size)
     except FileNotFoundError:
         raise broken(path, "is missing") from None
     except OSError as error:
         raise broken(path, f"cannot be read ({error.strerror})") from None
+
+
+def _bytes_of(path: Path, size: int) -> bytes:
+    """By half as many calls of the system as `read_bytes`: after each, a thread of a server waits for the others."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = os.read(file, size + 1)
+        while more := os.read(file, _PIECE):
+            found += more
+        return found
+    finally:
+        os.close(file)

@@ -270,7 +270,10 @@ class Run:
     def refuse_leading_out(self) -> None:
         """RunError `run.broken-record` if a link leads the folder out of `runs/`, as in a workspace that was copied:
         what is read and removed here would be another program's."""
-        runs, real = self.folder.parents[2], Path(os.path.realpath(self.folder))
+        above = self.folder.parents
+        if not any(os.path.islink(folder) for folder in (self.folder, above[0], above[1])):
+            return
+        runs, real = above[2], Path(os.path.realpath(self.folder))
         if not real.is_relative_to(os.path.realpath(runs)):
             fix = "put the folder itself in the place of the link, or remove the link"
             raise RunError("run.broken-record", f"{self.folder} leads out of {runs}, to {real}", fix)

@@ -20,6 +20,7 @@ import contextlib
 import os
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -254,7 +255,11 @@ class Workspace:
         The folder of a step that has not started does not exist. Errors: RunError `run.broken-record`, also for a
         folder that a link leads out of `runs/`.
         """
-        found = {step["step"]: Run(self.runs / step["folder"]) for step in self.plan_of(recipe, number)["steps"]}
+        return self.steps_in(self.plan_of(recipe, number))
+
+    def steps_in(self, plan: Mapping[str, Any]) -> dict[str, Run]:
+        """As `steps_of`, of a plan that was read."""
+        found = {step["step"]: Run(self.runs / step["folder"]) for step in plan["steps"]}
         for run in found.values():
             run.refuse_leading_out()
         return found

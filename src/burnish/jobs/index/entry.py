@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.printable import encodable
+from burnish.core.runs.artifact import Artifact
 from burnish.core.runs.names import plain_name
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
@@ -102,7 +103,11 @@ def read_step(run: Run, signature: str) -> StepEntry:
 
 def entry_of(run: Run, signature: str = UNSETTLED) -> StepEntry:
     """Read the records of a step folder. Errors: those of `Run.record`, `Run.state` and `Run.artifact`."""
-    record, artifact = run.record, run.artifact()
+    return entry_from(run, run.record, run.artifact(), signature)
+
+
+def entry_from(run: Run, record: Mapping[str, Any], artifact: Artifact | None, signature: str = UNSETTLED) -> StepEntry:
+    """The entry of a step folder whose records were read. Errors: those of `Run.state`."""
     is_open = record["state"] == "running"
     return StepEntry(
         **_names(run),

@@ -26,7 +26,7 @@ def run_detail(recipe: str, number: int, *, workspace: Path | str | None = None)
     follower = Follower(recipe, number, workspace=place.root)
     follower.go_to_end()  # before the records are read: what is written meanwhile is followed
     plan = place.plan_of(recipe, number)
-    folders = place.steps_of(recipe, number)
+    folders = place.steps_in(plan)
     steps = [_step(planned, folders[planned["step"]]) for planned in plan["steps"]]
     in_progress = is_in_progress(place, recipe, number)
     jobs = SubmittedRun(place, recipe, number).jobs()

@@ -3,6 +3,7 @@
 Positions are those of `RunLog`: they count all bytes that were ever logged, also those that were dropped since.
 """
 
+import functools
 import os
 import re
 from collections.abc import Iterator
@@ -165,11 +166,17 @@ def _time_of(raw: bytes) -> str | None:
     """The time of a line with the offset of this machine's zone, in which workers write it; None if it names none."""
     if (head := _HEAD.match(raw)) is None:
         return None
+    zone = _zone_at(head[1])
+    return None if zone is None else f"{head[1].decode().replace(' ', 'T')}.{(head[2] or b'000').decode()}{zone}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _zone_at(second: bytes) -> str | None:
+    """The offset of this machine's zone at a second, such as `+02:00`; None if no calendar has it."""
     try:
-        at = datetime.fromisoformat(f"{head[1].decode()}.{(head[2] or b'000').decode()}").astimezone()
-    except (ValueError, OverflowError, OSError):  # no day of a calendar
+        return datetime.fromisoformat(second.decode()).astimezone().isoformat()[19:]
+    except (ValueError, OverflowError, OSError):
         return None
-    return at.isoformat(timespec="milliseconds")
 
 
 def _harmless(text: str) -> str:
