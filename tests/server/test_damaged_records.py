@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from burnish.server.app import make_app
-from burnish.server.listed import listed
 from burnish.server.settings import Settings
+from burnish.server.shared.listed import listed
 from burnish.studio.datasets import upload
 from burnish.studio.finetuning.jobs import cancel_job, create_job
 from burnish.studio.serving.logins import add_token

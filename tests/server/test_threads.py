@@ -12,13 +12,13 @@ from openai._streaming import SSEDecoder
 from burnish.core.errors import BurnishError
 from burnish.core.http.sockets import bound_socket
 from burnish.jobs.database.database import Database
-from burnish.server import listed as listed_module
 from burnish.server import streams as streams_module
 from burnish.server.app import make_app
-from burnish.server.cached import Kept
-from burnish.server.listed import Listed, listed
 from burnish.server.receiving.bodies import _Writing
 from burnish.server.settings import Settings
+from burnish.server.shared import listed as listed_module
+from burnish.server.shared.cached import Kept
+from burnish.server.shared.listed import Listed, listed
 from burnish.server.streams import KEEPALIVE, Streams, event
 from burnish.server.threads import _MOST_WAITING, _THREADS, Crews
 from burnish.studio.datasets import upload

@@ -6,8 +6,8 @@ from pydantic import BaseModel
 
 from burnish.core.errors import BurnishError
 from burnish.core.version import VERSION
-from burnish.server.cached import Kept
 from burnish.server.routing import Place, Router
+from burnish.server.shared.cached import Kept
 from burnish.studio.queueing import watching
 
 router = Router(tags=["server"], work="queue")

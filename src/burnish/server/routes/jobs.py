@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import StreamingResponse
 
 from burnish.core.runs.submitted import HIGHEST_PRIORITY
-from burnish.server.cached import Kept
 from burnish.server.routing import Place, Router
+from burnish.server.shared.cached import Kept
 from burnish.server.streams import Streams, event, streams_of
 from burnish.server.threads import crews
 from burnish.studio.queueing import jobs as studio

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from burnish.server.cached import Kept
 from burnish.server.routing import Place, Router
+from burnish.server.shared.cached import Kept
 from burnish.studio import machine as studio
 from burnish.studio.findings import Finding as Found
 from burnish.studio.serving.checking import doctor_apart

@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi import Request
 
-from burnish.server.cached import Kept
 from burnish.server.openapi import schema_of
 from burnish.server.routing import Router
+from burnish.server.shared.cached import Kept
 
 router = Router(tags=["server"])
 _schemas: Kept[dict[str, Any]] = Kept(3600.0)

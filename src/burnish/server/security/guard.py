@@ -16,7 +16,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from burnish.core.errors import AskError, BurnishError, MachineError
 from burnish.core.faults import as_burnish_error
-from burnish.server.listed import listed
 from burnish.server.metrics import Metrics
 from burnish.server.openai_errors import OPENAI, openai_shaped
 from burnish.server.problems import problem_of, problem_of_fields, unexpected
@@ -26,6 +25,7 @@ from burnish.server.security.forwarded import apply_forwarded
 from burnish.server.security.headers import with_defaults
 from burnish.server.security.hosts import Hosts
 from burnish.server.settings import Settings
+from burnish.server.shared.listed import listed
 
 _log = logging.getLogger(__name__)
 _REFUSED = frozenset({401, 403, 429})

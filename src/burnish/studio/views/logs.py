@@ -6,7 +6,7 @@ Positions are those of `RunLog`: they count all bytes that were ever logged, als
 import functools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -156,21 +156,21 @@ def _shown(lines: list[_Line]) -> list[dict[str, Any]]:
     texts = [line.raw.decode(errors="replace").rstrip("\r").rpartition("\r")[2] for line in lines]
     whole = _harmless("\n".join(texts)).split("\n")
     shown = whole if len(whole) == len(texts) else list(map(_harmless, texts))
+    zone_at = functools.cache(_zone_at)
     return [
-        {"position": line.position, "level": line.level, "at": _time_of(line.raw), "text": text}
+        {"position": line.position, "level": line.level, "at": _time_of(line.raw, zone_at), "text": text}
         for line, text in zip(lines, shown, strict=True)
     ]
 
 
-def _time_of(raw: bytes) -> str | None:
+def _time_of(raw: bytes, zone_at: Callable[[bytes], str | None]) -> str | None:
     """The time of a line with the offset of this machine's zone, in which workers write it; None if it names none."""
     if (head := _HEAD.match(raw)) is None:
         return None
-    zone = _zone_at(head[1])
+    zone = zone_at(head[1])
     return None if zone is None else f"{head[1].decode().replace(' ', 'T')}.{(head[2] or b'000').decode()}{zone}"
 
 
-@functools.lru_cache(maxsize=4096)
 def _zone_at(second: bytes) -> str | None:
     """The offset of this machine's zone at a second, such as `+02:00`; None if no calendar has it."""
     try:

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from burnish.server.listed import listed
 from burnish.server.problems import Problem, shown
 from burnish.server.routes.runs.parameters import Number, Recipe
 from burnish.server.routing import Place, Router
+from burnish.server.shared.listed import listed
 from burnish.studio import runs as studio
 from burnish.studio.listing import pages
 from burnish.studio.views.detail import run_detail
