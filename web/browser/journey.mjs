@@ -119,6 +119,13 @@ const steps = {
     const { width } = await chart.boundingBox();
     await chart.click({ position: { x: width / 2, y: 40 } });
     await reader.page.waitForURL((url) => Math.abs(Number(url.searchParams.get("at")) - 20) <= 2, seconds(20));
+    await reader.page.getByRole("button", { name: "All rows" }).click();
+    await text("Lowest loss").click();
+    await reader.page.waitForURL(/side=best/, seconds(20));
+    await reader.page.reload();
+    await reader.page
+      .getByRole("radio", { name: "Lowest loss", checked: true })
+      .waitFor({ state: "attached", ...seconds(20) });
   },
   "every tab of the training has its contents": async () => {
     const there = {

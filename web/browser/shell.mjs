@@ -66,6 +66,12 @@ try {
     assert.equal(await page.getByRole("textbox", { name: "Search runs" }).inputValue(), "nothing like this");
     await page.getByRole("button", { name: "Clear the filters" }).click();
     await page.waitForURL(`${home}runs`);
+    await page.getByRole("combobox", { name: "Step" }).selectOption("evaluate");
+    await page.waitForURL(`${home}runs?stage=evaluate`);
+    await page.getByText("1 run", { exact: true }).waitFor();
+    await page.reload();
+    await page.getByRole("combobox", { name: "Step" }).selectOption("export");
+    await page.getByText("No run fits these filters").waitFor();
   });
   await test("the theme and the language change at once and survive a reload", context, async (page) => {
     await page.goto(`${home}settings`);

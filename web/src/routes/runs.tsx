@@ -1,78 +1,16 @@
 // All runs: filters in the address, a table that stays smooth, and two of them to compare.
-import { Button, Checkbox, Flex, Input, InputGroup, NativeSelect, Text } from "@chakra-ui/react";
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { Button, Checkbox, Flex, Text } from "@chakra-ui/react";
+import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { ArrowLeftRight, Plus, Rows3, Search } from "lucide-react";
-import { useEffect, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { recipesQuery } from "@/features/compose/queries";
-import { type RunFilters, type RunSummary, runPages, runsQuery } from "@/features/runs/queries";
+import { Filters } from "@/features/runs/filters";
+import { type RunFilters, type RunSummary, runPages } from "@/features/runs/queries";
 import { RunTable } from "@/features/runs/table";
 import { count, EmptyState, ErrorCard, Page, Rich, Rows, Section } from "@/ui";
 
-const STATES = ["running", "queued", "succeeded", "failed", "interrupted", "killed", "damaged"] as const;
 const HEIGHT = "max(320px, calc(100dvh - 250px))";
-
-function Filters({ filters, onChange }: { filters: RunFilters; onChange: (filters: RunFilters) => void }) {
-  const { t } = useTranslation();
-  const { data: newest = [] } = useQuery(runsQuery);
-  const { data: known = [] } = useQuery(recipesQuery);
-  const recipes = useMemo(
-    () => [...new Set([...newest.map((run) => run.recipe), ...known.map((one) => one.name)])].sort(),
-    [newest, known],
-  );
-  const [words, setWords] = useState(filters.q ?? "");
-  useEffect(() => setWords(filters.q ?? ""), [filters.q]);
-  useEffect(() => {
-    if (words === (filters.q ?? "")) return;
-    const timer = setTimeout(() => onChange({ ...filters, q: words || undefined }), 250);
-    return () => clearTimeout(timer);
-  }, [words, filters, onChange]);
-  const listed = filters.recipe && !recipes.includes(filters.recipe) ? [filters.recipe, ...recipes] : recipes;
-  return (
-    <Flex role="search" gap={2} wrap="wrap">
-      <InputGroup startElement={<Search size={14} aria-hidden />} flex="1 1 220px" maxW={{ md: "320px" }}>
-        <Input
-          size="sm"
-          value={words}
-          onChange={(event) => setWords(event.target.value)}
-          placeholder={t("runs.search")}
-          aria-label={t("runs.search")}
-        />
-      </InputGroup>
-      <NativeSelect.Root size="sm" width={{ base: "calc(50% - 4px)", md: "160px" }}>
-        <NativeSelect.Field
-          aria-label={t("runs.state")}
-          value={filters.state ?? ""}
-          onChange={(event) => onChange({ ...filters, state: event.target.value || undefined })}
-        >
-          <option value="">{t("runs.anyState")}</option>
-          {STATES.map((state) => (
-            <option key={state} value={state}>
-              {t(`state.${state}`)}
-            </option>
-          ))}
-        </NativeSelect.Field>
-        <NativeSelect.Indicator />
-      </NativeSelect.Root>
-      <NativeSelect.Root size="sm" width={{ base: "calc(50% - 4px)", md: "160px" }}>
-        <NativeSelect.Field
-          aria-label={t("runs.recipe")}
-          value={filters.recipe ?? ""}
-          onChange={(event) => onChange({ ...filters, recipe: event.target.value || undefined })}
-        >
-          <option value="">{t("runs.anyRecipe")}</option>
-          {listed.map((recipe) => (
-            <option key={recipe} value={recipe}>
-              {recipe}
-            </option>
-          ))}
-        </NativeSelect.Field>
-        <NativeSelect.Indicator />
-      </NativeSelect.Root>
-    </Flex>
-  );
-}
 
 export default function Runs() {
   const { t } = useTranslation();
@@ -82,7 +20,7 @@ export default function Runs() {
   const [chosen, setChosen] = useState<string[]>([]);
   const runs = useMemo(() => data?.pages.flatMap((page) => page.runs), [data]);
   const total = data?.pages[0]?.total ?? 0;
-  const isFiltered = Boolean(filters.q || filters.state || filters.recipe);
+  const isFiltered = Boolean(filters.q || filters.state || filters.recipe || filters.stage);
   const change = useMemo(
     () => (next: RunFilters) => void navigate({ to: "/runs", search: next, replace: true }),
     [navigate],

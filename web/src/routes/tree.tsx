@@ -9,7 +9,7 @@ import { type Order, orderOf } from "@/features/evaluations/order";
 import { machineQuery } from "@/features/machine/queries";
 import { mergeSearch } from "@/features/models/mergeSearch";
 import { runSearch } from "@/features/run/search";
-import { runsQuery } from "@/features/runs/queries";
+import { type RunFilters, runsQuery } from "@/features/runs/queries";
 import { Shell } from "@/shell/shell";
 import { focusTitle } from "@/ui/focus";
 import { Broken, NotFound } from "./failures";
@@ -83,10 +83,11 @@ const fresh = createRoute({
 const runs = createRoute({
   getParentRoute: under,
   path: "/runs",
-  validateSearch: (search: Record<string, unknown>): { q?: string; state?: string; recipe?: string } => ({
+  validateSearch: (search: Record<string, unknown>): RunFilters => ({
     q: text(search.q),
     state: text(search.state),
     recipe: text(search.recipe),
+    stage: text(search.stage),
   }),
   component: lazyRouteComponent(() => import("./runs")),
 });

@@ -9,11 +9,9 @@ import { useTranslation } from "react-i18next";
 import { recipeSummary, stageSummary } from "@/i18n/names";
 import { Block, EmptyState, ErrorCard, oneLine, Page, Rich, Section } from "@/ui";
 import { searchOf, useNewFromFiles } from "./drop";
+import { useFamilies } from "./families";
 import { pasted } from "./links";
 import { type RecipeRow, recipesQuery, type Stage, stagesQuery } from "./queries";
-
-const FAMILIES = ["data", "tokens", "train", "preferences", "rl", "models", "evals", "ship"] as const;
-type Family = (typeof FAMILIES)[number];
 
 export function Start() {
   const { t } = useTranslation();
@@ -202,7 +200,7 @@ function RecipeCard({ recipe }: { recipe: RecipeRow }) {
 function SingleSteps({ stages, query }: { stages: readonly Stage[]; query: string }) {
   const { t } = useTranslation();
   const found = stages.filter((one) => `${one.name} ${one.summary} ${stageSummary(one)}`.toLowerCase().includes(query));
-  const families = [...new Set(found.map((one) => one.family))];
+  const families = useFamilies(found);
   if (found.length === 0) return null;
   return (
     <Section title={t("compose.oneStep")} description={t("compose.oneStepHint")}>
@@ -211,31 +209,21 @@ function SingleSteps({ stages, query }: { stages: readonly Stage[]; query: strin
         gap={6}
         pt={2}
       >
-        {families.map((family) => (
-          <Box key={family}>
+        {families.map(([title, rows]) => (
+          <Box key={title}>
             <Text as="h3" textStyle="caption" color="fg.muted" mb={1} px={2}>
-              {FAMILIES.includes(family as Family) ? t(`compose.family_${family as Family}`) : family}
+              {title}
             </Text>
-            {found
-              .filter((one) => one.family === family)
-              .map((one) => (
-                <Box
-                  asChild
-                  key={one.name}
-                  display="block"
-                  px={2}
-                  py={1.5}
-                  borderRadius="l2"
-                  _hover={{ bg: "bg.muted" }}
-                >
-                  <Link to="/new" search={{ stage: one.name }}>
-                    <Text fontWeight="500">{one.name}</Text>
-                    <Text textStyle="small" color="fg.muted">
-                      <Rich>{stageSummary(one)}</Rich>
-                    </Text>
-                  </Link>
-                </Box>
-              ))}
+            {rows.map((one) => (
+              <Box asChild key={one.name} display="block" px={2} py={1.5} borderRadius="l2" _hover={{ bg: "bg.muted" }}>
+                <Link to="/new" search={{ stage: one.name }}>
+                  <Text fontWeight="500">{one.name}</Text>
+                  <Text textStyle="small" color="fg.muted">
+                    <Rich>{stageSummary(one)}</Rich>
+                  </Text>
+                </Link>
+              </Box>
+            ))}
           </Box>
         ))}
       </Grid>

@@ -11,6 +11,7 @@ export interface RunFilters {
   q?: string;
   state?: string;
   recipe?: string;
+  stage?: string;
 }
 
 const NEWEST = 100;

@@ -17,7 +17,8 @@ test("an address keeps what it can mean, and drops what it cannot", () => {
     level: "error",
     log: "console",
   });
-  expect(runSearch({ at: "many", step: ["a"] })).toEqual({});
+  expect(runSearch({ tab: "rows", sort: "rise", side: "best" })).toEqual({ tab: "rows", sort: "rise", side: "best" });
+  expect(runSearch({ at: "many", step: ["a"], sort: "toString", side: "left" })).toEqual({});
 });
 
 test("files are a tree with the sizes of its folders, and a closed folder hides what is in it", () => {

@@ -11,30 +11,29 @@ import { Conversation, conversationOf } from "@/ui/chat";
 import { Segments } from "@/ui/segments";
 import { type LedgerRow, rowsQuery } from "../api";
 import { panelsOf } from "../curves";
+import { type RunSearch, SIDES, type Side, SORTS, type Sort } from "../search";
 import type { TabProps } from ".";
-
-type Sort = "last" | "mean" | "rise";
-type Side = "worst" | "best";
 
 export default function LedgerRows({ name, step, live, search }: TabProps) {
   const { t } = useTranslation();
   const navigate = useNavigate();
+  const { sort = "last", side = "worst" } = search;
   const at = search.at ?? null;
-  const [sort, setSort] = useState<Sort>("last");
-  const [side, setSide] = useState<Side>("worst");
   const [range, setRange] = useState<Range | null>(null);
   const found = useQuery({
     ...rowsQuery({ ...name, step: step.step }, { at, sort, side }),
     placeholderData: keepPreviousData,
     retry: false,
   });
-  const go = (to: number | undefined) =>
+  const show = (changed: Pick<RunSearch, "at" | "sort" | "side">, replace = false) =>
     void navigate({
       to: "/runs/$recipe/$number",
       params: name,
-      search: { step: step.step, tab: "rows", at: to },
+      search: { step: step.step, tab: "rows", at: search.at, sort: search.sort, side: search.side, ...changed },
       resetScroll: false,
+      replace,
     });
+  const go = (to: number | undefined) => show({ at: to });
   const panel = panelsOf(live?.curves ?? {})[0];
   const ledger = found.data;
   const rows = ledger ? (at === null ? ledger[side] : [...ledger.named, ...ledger.worst, ...ledger.best]) : [];
@@ -69,21 +68,14 @@ export default function LedgerRows({ name, step, live, search }: TabProps) {
                 <Segments
                   label={t("run.which")}
                   value={side}
-                  onChange={(value) => setSide(value as Side)}
-                  options={[
-                    { value: "worst", label: t("run.worst") },
-                    { value: "best", label: t("run.best") },
-                  ]}
+                  onChange={(value) => show({ side: value as Side }, true)}
+                  options={SIDES.map((value) => ({ value, label: t(`run.${value}`) }))}
                 />
                 <Segments
                   label={t("run.sortBy")}
                   value={sort}
-                  onChange={(value) => setSort(value as Sort)}
-                  options={[
-                    { value: "last", label: t("run.last") },
-                    { value: "mean", label: t("run.mean") },
-                    { value: "rise", label: t("run.rise") },
-                  ]}
+                  onChange={(value) => show({ sort: value as Sort }, true)}
+                  options={SORTS.map((value) => ({ value, label: t(`run.${value}`) }))}
                 />
               </>
             ) : (
