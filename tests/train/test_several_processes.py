@@ -3,6 +3,12 @@
 import pytest
 import torch
 
+from burnish.core.errors import BurnishError
+from burnish.core.files import read_json
+from burnish.train import passes
+from burnish.train.optim.optimizers import Optimizer
+from burnish.train.proofs.proof import FILE
+from burnish.train.ranks import Ranks, shares
 from burnish.train.reporting.ledger import LedgerType
 from ran import Ran
 from train.ranked import in_processes
@@ -42,6 +48,11 @@ def ledger(ran):
     return LedgerType().read(ran.folder / "scratch" / "ledger" / "visits.bin")
 
 
+def proof_of(ran):
+    """The checks of a run, by their names."""
+    return {check["name"]: check for check in read_json(ran.folder / "scratch" / FILE)["checks"]}
+
+
 def assert_alike(found, expected, tolerance=1e-4):
     for name in ("loss", "grad_norm"):
         assert found.metrics(name) == pytest.approx(expected.metrics(name), rel=tolerance)
@@ -70,6 +81,62 @@ def test_two_processes_train_as_one(together, run_fit, random_rows, way):
 def test_three_processes_train_as_one_with_rows_that_leave_some_idle(together, run_fit):
     settings = {"batch_size": 2}
     assert_alike(together(3, "three", **settings), run_fit("one", **settings))
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_processes_prove_that_they_find_the_gradient_of_one(together, size):
+    check = proof_of(together(size, "proved", prove="auto"))["processes"]
+    assert check["verdict"] == "holds"
+    assert check["measured"] < 1e-5
+    assert f"in {size} processes and in one" in check["found"]
+
+
+def test_one_process_has_nothing_to_prove_of_others(together):
+    assert "processes" not in proof_of(together(1, "proved", prove="auto"))
+
+
+def averaged(monkeypatch):
+    sum_of = Ranks.sum
+
+    def average(ranks, tensors):
+        tensors = list(tensors)
+        sum_of(ranks, tensors)
+        for tensor in tensors:
+            tensor /= ranks.size
+
+    monkeypatch.setattr(Ranks, "sum", average)
+
+
+def unsent(monkeypatch):
+    monkeypatch.setattr(Ranks, "sum", lambda ranks, tensors: None)
+
+
+def gradients_unsent(monkeypatch):
+    monkeypatch.setattr(Optimizer, "gradients", lambda optimizer, reached: [])
+
+
+def a_row_dropped(monkeypatch):
+    def dropping(lengths, rows, count):
+        return [part[: len(part) - (number == count - 1)] for number, part in enumerate(shares(lengths, rows, count))]
+
+    monkeypatch.setattr(passes, "shares", dropping)
+
+
+def a_row_twice(monkeypatch):
+    monkeypatch.setattr(passes, "shares", lambda lengths, rows, count: [rows] * count)
+
+
+@pytest.mark.parametrize("fault", [averaged, unsent, gradients_unsent, a_row_dropped, a_row_twice])
+def test_processes_that_do_not_find_the_gradient_of_one_stop_the_run(together, monkeypatch, fault):
+    fault(monkeypatch)
+    with pytest.raises(BurnishError, match=r"processes: .*in 2 processes and in one") as error:
+        together(2, "broken", prove="auto")
+    assert error.value.code == "run.not-proven"
+
+
+def test_an_attempt_in_several_processes_proves_again_what_one_has_proven(together):
+    together(1, "again", prove="only")
+    assert "processes" in proof_of(together(2, "again", prove="auto"))
 
 
 def test_50_steps_of_bfloat16_stay_close(together, run_fit):

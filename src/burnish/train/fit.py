@@ -182,8 +182,7 @@ def _fit(
         loop.begin()
         return proofs.subject_of(passes, material, spec, visits.rows, known, is_resumed)
 
-    with passes.alone():  # each process, with its device, is proven
-        proved = proofs.prove_once(subject, spec.prove, ctx, is_resumed)
+    proved = proofs.prove_once(passes, subject, spec.prove, ctx, is_resumed)
     if only_proves:
         proofs.publish(ctx)
         return Fitted(dict(proved), {}, is_proof=True)

@@ -12,7 +12,7 @@ from burnish.models.probing import beyond, boundaries, distance
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.dropout import generator_states
 from burnish.train.proofs.question import Answer, Question, fails, holds, skipped, within
-from burnish.train.proofs.subject import GRADIENT_TOLERANCE, Subject
+from burnish.train.proofs.subject import GRADIENT_TOLERANCE, Step, Subject
 
 _LONGEST = 1024
 _RANDOM = re.compile("drop|jitter|noise")
@@ -52,13 +52,20 @@ def split(subject: Subject) -> Answer:
     training = not (may_draw and _draws(subject))
     whole = subject.step(rows, 1 << 30, training) if may_draw or is_parted else subject.in_one
     apart = subject.step(rows, int(rows.lengths.max()), training)
-    where = "loss, metrics and gradient in one micro-batch and in several" + ("" if training else ", without dropout")
-    found, expected = (torch.tensor([step.loss, *step.metrics]) for step in (apart, whole))
+    where = "losses, metrics and gradient in one micro-batch and in several" + ("" if training else ", without dropout")
+    return compare_steps(subject, apart, whole, where)
+
+
+def compare_steps(subject: Subject, ours: Step, theirs: Step, where: str) -> Answer:
+    """Holds if two ways of a step have the same loss, metrics, losses of rows and gradient."""
+    if len(ours.row_losses) != len(theirs.row_losses):
+        return fails(f"{where}: a step has {len(ours.row_losses)} rows, and {len(theirs.row_losses)}")
+    found, expected = (torch.tensor([step.loss, *step.metrics, *step.row_losses]) for step in (ours, theirs))
     neither = found.isnan() & expected.isnan()  # a metric that these rows do not have, which is not logged
     answer = subject.compare(found[~neither], expected[~neither], where)
     if answer.verdict == "does not hold":
         return answer
-    return subject.compare(apart.gradient, whole.gradient, where, GRADIENT_TOLERANCE)
+    return subject.compare(ours.gradient, theirs.gradient, where, GRADIENT_TOLERANCE)
 
 
 def row_losses(subject: Subject) -> Answer:

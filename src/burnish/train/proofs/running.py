@@ -18,23 +18,33 @@ from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.batches import FixedRows, Visits
 from burnish.train.passes import Passes
 from burnish.train.proofs.checks import prove
+from burnish.train.proofs.processes import prove_together
 from burnish.train.proofs.proof import COUNTS, FILE
 from burnish.train.proofs.sample import rows_of_sample, tokens_of_sample, worth_checking
 from burnish.train.proofs.subject import Drawn, Known, Subject
 
 
-def prove_once(subject: Callable[[], Subject], wanted: str, ctx: Context, is_resumed: bool) -> Mapping[str, int]:
+def prove_once(
+    passes: Passes, subject: Callable[[], Subject], wanted: str, ctx: Context, is_resumed: bool
+) -> Mapping[str, int]:
     """Make the checks, unless an earlier attempt has made them; those that do not hold stop a training.
 
-    Returns the number of checks by verdict, if they are made. `subject` is called only then: it may sample rows.
+    Each of several processes makes them, with its device, and one more with the others. Returns the number of checks by
+    verdict, if they are made. `subject` is called only then: it may sample rows.
     Errors: RunError `run.not-proven`, `run.interrupted`; those of `subject`.
     """
     if wanted == "off":
         return {}
-    if (found := _held(ctx.scratch)) is not None or is_resumed:
+    is_alone = passes.ranks.is_alone
+    found = _held(ctx.scratch) if is_alone else None  # only the first process of several has what was kept
+    if found is not None or is_resumed:
         return found or {}
     try:
-        proof = prove(subject())
+        with passes.alone():
+            of = subject()
+            proof = prove(of)
+        if not is_alone:
+            proof = replace(proof, checks=(*proof.checks, prove_together(of)))
     except StopRequestedError:
         fix = "run it again: the checks are made then"
         raise RunError("run.interrupted", "the run was stopped during its checks, before step 1", fix) from None
