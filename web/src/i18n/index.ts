@@ -25,11 +25,22 @@ function preferred(): Language {
     : "en";
 }
 
-async function load(language: Language): Promise<void> {
+type Loader = (language: Language) => Promise<void>;
+
+async function loadTexts(language: Language): Promise<void> {
   if (language === "en" || i18next.hasResourceBundle(language, NAMES)) return;
   const { default: texts, names } = await import("./zh-CN");
   i18next.addResourceBundle(language, "translation", texts);
   i18next.addResourceBundle(language, NAMES, names);
+}
+
+const loaders = new Set<Loader>([loadTexts]);
+const load = (language: Language) => Promise.all([...loaders].map((one) => one(language)));
+
+/** Adds texts that only some screens need: they are loaded now, and with any language that is chosen later. */
+export async function addTexts(loader: Loader): Promise<void> {
+  loaders.add(loader);
+  await loader(i18next.language as Language);
 }
 
 export async function setLanguage(language: Language): Promise<void> {

@@ -16,7 +16,8 @@ import { useKnownModels } from "@/features/models/known";
 import { MergePreview } from "@/features/models/mergePreview";
 import { emptyPart, type Part, partsOfSearch, searchOfParts } from "@/features/models/mergeSearch";
 import { PickModel, UnknownModels } from "@/features/models/pick";
-import { EmptyState, ErrorCard, oneLine, Page, Rich, Section, Segments, warn } from "@/ui";
+import { helpText } from "@/i18n/help";
+import { EmptyState, ErrorCard, Page, Rich, Section, Segments, warn } from "@/ui";
 
 export default function Merge() {
   const { t } = useTranslation();
@@ -135,7 +136,7 @@ export default function Merge() {
               </Box>
             </Flex>
           </Section>
-          <Section title={t("models.method")} description={<Rich>{oneLine(help)}</Rich>}>
+          <Section title={t("models.method")} description={<Rich>{helpText(help)}</Rich>}>
             <Flex gap={3} wrap="wrap">
               <NativeSelect.Root size="sm" w="240px">
                 <NativeSelect.Field

@@ -3,6 +3,7 @@ import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { send } from "@/api/call";
 import { answer, api, type Shape } from "@/api/client";
 import { problemIn } from "@/api/problem";
+import { loadHelp } from "@/i18n/help";
 import type { Schema } from "../form";
 import type { Asked } from "./draft";
 import type { Queued } from "./typed";
@@ -34,8 +35,11 @@ export const stagesQuery = queryOptions({
 export const stageQuery = (name: string) =>
   queryOptions({
     queryKey: ["stages", name],
-    queryFn: async ({ signal }) =>
-      (await answer(api.GET("/api/v1/stages/{name}", { params: { path: { name } }, signal }))) as StageDetail,
+    queryFn: async ({ signal }) => {
+      const stage = answer(api.GET("/api/v1/stages/{name}", { params: { path: { name } }, signal }));
+      const [detail] = await Promise.all([stage, loadHelp()]); // its help in the language of the page
+      return detail as StageDetail;
+    },
     staleTime: 300_000,
   });
 

@@ -1,6 +1,7 @@
 // What all fields of a form share: the schema, what is shown, the errors, and what references may be.
 
 import { createContext, useContext } from "react";
+import { helpText } from "@/i18n/help";
 import { fieldName } from "@/i18n/names";
 import type { Field, Schema } from "./schema";
 import { dotted, type Json, type Path } from "./values";
@@ -37,11 +38,12 @@ export function useForm(): FormState {
 
 export type Elsewhere = Readonly<Record<string, readonly string[]>>;
 
-/** Whether a search finds a setting: by its name, its label, its help, or its name in other tools. */
+/** Whether a search finds a setting: by its name, its label, its help (also the English one), or its name elsewhere. */
 export const matches = (query: string, path: Path, description: string, elsewhere: Elsewhere = {}): boolean => {
   const wanted = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const text =
-    `${dotted(path)} ${fieldName(String(path.at(-1) ?? ""))} ${description} ${elsewhere[dotted(path)]?.join(" ") ?? ""}`.toLowerCase();
+  const name = dotted(path);
+  const names = [name, fieldName(String(path.at(-1) ?? "")), ...(elsewhere[name] ?? [])];
+  const text = [...names, description, helpText(description)].join(" ").toLowerCase();
   return wanted.every((word) => text.includes(word));
 };
 

@@ -4,8 +4,9 @@ import { Box, Flex, IconButton, Text } from "@chakra-ui/react";
 import { RotateCcw } from "lucide-react";
 import { memo, type ReactNode, useId } from "react";
 import { useTranslation } from "react-i18next";
+import { helpText } from "@/i18n/help";
 import { fieldName } from "@/i18n/names";
-import { oneLine, Rich } from "@/ui";
+import { Rich } from "@/ui";
 import { useBounds } from "./bounds";
 import { useForm } from "./context";
 import { Control } from "./control";
@@ -168,7 +169,7 @@ function Frame({ id, path, name, label, help, value, standard, required, error, 
           </Flex>
           {help && (
             <Text id={`${id}-help`} textStyle="small" color="fg.muted" maxW="68ch">
-              <Rich>{oneLine(help)}</Rich>
+              <Rich>{helpText(help)}</Rich>
             </Text>
           )}
         </Box>

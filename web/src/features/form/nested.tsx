@@ -3,6 +3,8 @@ import { Box, Button, Flex, NativeSelect, Switch, Text } from "@chakra-ui/react"
 import { ChevronRight } from "lucide-react";
 import { useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { helpText } from "@/i18n/help";
+import { Rich } from "@/ui";
 import { useForm } from "./context";
 import type { ControlProps } from "./control";
 import { Fields, hasShown } from "./fields";
@@ -96,7 +98,7 @@ export function Variants({
       {variant && (
         <>
           <Text textStyle="small" color="fg.muted" mt={2} maxW="68ch">
-            {resolved(variant.schema, form.root).description?.replace(/\s*\n\s*/g, " ")}
+            <Rich>{helpText(resolved(variant.schema, form.root).description ?? "")}</Rich>
           </Text>
           <Inside
             key={variant.kind}
