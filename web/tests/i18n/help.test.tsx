@@ -1,11 +1,16 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { ChakraProvider } from "@chakra-ui/react";
+import { act, cleanup, render, screen } from "@testing-library/react";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { matches } from "@/features/form/context";
+import { SettingsForm } from "@/features/form/form";
 import { setLanguage, startLanguage } from "@/i18n";
 import { helpText, loadHelp } from "@/i18n/help";
+import { system } from "@/theme/system";
 
 const RATE = "Peak learning rate.";
 
 beforeAll(() => startLanguage());
+afterEach(cleanup);
 afterAll(() => setLanguage("en"));
 
 test("help is English in the English page, and of a form in Chinese once that is chosen", async () => {
@@ -31,4 +36,18 @@ test("a search in Chinese finds a setting by its help in either language", async
   expect(matches("峰值", ["rate"], RATE)).toBe(true);
   expect(matches("PEAK", ["rate"], RATE)).toBe(true);
   expect(matches("谷值", ["rate"], RATE)).toBe(false);
+});
+
+test("a form that is open when the language changes shows its help in the new one", async () => {
+  await setLanguage("en");
+  await loadHelp();
+  const schema = { type: "object", properties: { rate: { type: "number", description: RATE } } };
+  render(
+    <ChakraProvider value={system}>
+      <SettingsForm schema={schema} values={{}} onChange={() => {}} expert />
+    </ChakraProvider>,
+  );
+  expect(screen.getByText(RATE)).toBeTruthy();
+  await act(() => setLanguage("zh-CN"));
+  expect(screen.getByText("峰值学习率。")).toBeTruthy();
 });
